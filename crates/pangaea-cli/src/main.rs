@@ -1,0 +1,3 @@
+//! The `pangaea` program.
+
+fn main() {}
