@@ -1,0 +1,370 @@
+//! What the replica remembers of one path: the three trees' entries, the pending operation of the
+//! journal, and what stands in the way of it. Pure data; the decisions live in [`crate::plan`],
+//! the stored form in [`crate::record`].
+
+use gaia::etag::ETag;
+use gaia::path::FilePath;
+
+use crate::media::MediaType;
+use crate::policy::Encryption;
+use crate::version::ContentHash;
+use crate::version::VersionId;
+
+/// How many earlier versions a version names, newest first. Enough to recognise a successor of
+/// one's own lost upload without a version vector in every header.
+pub const ANCESTORS_MAX: usize = 4;
+
+/// The versions that a version replaces, newest first, at most [`ANCESTORS_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Ancestors(Vec<VersionId>);
+
+impl Ancestors {
+    /// The ancestors of a version whose direct parents are `parents`.
+    pub fn new(parents: impl IntoIterator<Item = VersionId>) -> Self {
+        let mut list = Vec::with_capacity(ANCESTORS_MAX);
+        for parent in parents {
+            if list.len() < ANCESTORS_MAX && !list.contains(&parent) {
+                list.push(parent);
+            }
+        }
+        Self(list)
+    }
+
+    /// These ancestors with `parent` put in front.
+    pub fn with(&self, parent: VersionId) -> Self {
+        Self::new(std::iter::once(parent).chain(self.0.iter().copied()))
+    }
+
+    /// Whether `version` is named here.
+    pub fn contains(&self, version: &VersionId) -> bool {
+        self.0.contains(version)
+    }
+
+    /// The versions, newest first.
+    pub fn as_slice(&self) -> &[VersionId] {
+        &self.0
+    }
+}
+
+/// How a file's content is wrapped on the hub. Kept from version to version, so that a program
+/// which wrote a file in one form can go on reading it in that form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Format {
+    /// Plain bytes, or the ECIES envelope.
+    pub encryption: Encryption,
+    /// Whether the bucket's key signs the content in the way of the stock clients.
+    pub signing: Signing,
+    /// Whether a stock reader gets a string or bytes out of the envelope (`wasString`).
+    pub kind: ContentKind,
+}
+
+/// Whether stock clients find a signature with the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Signing {
+    /// No signature beyond the version header's.
+    Unsigned,
+    /// In the envelope if encrypted, in a `.sig` file beside it if plain.
+    Signed,
+}
+
+/// What a stock reader hands to its application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContentKind {
+    /// A JavaScript string.
+    Text,
+    /// An `ArrayBuffer`.
+    Bytes,
+}
+
+/// A file as this device has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LocalFile {
+    /// Names the plain content.
+    pub content: ContentHash,
+    /// Length of the plain content in bytes.
+    pub size: u64,
+    /// Who wrote it, and when.
+    pub version: VersionId,
+    /// What it replaces.
+    pub ancestors: Ancestors,
+    /// Type of the plain content.
+    pub media_type: MediaType,
+}
+
+/// The local tree's entry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Local {
+    /// This device never had the file.
+    Never,
+    /// This device has the file.
+    File(LocalFile),
+    /// The file was deleted, here or by taking over somebody's delete.
+    Deleted {
+        /// The version of the delete.
+        version: VersionId,
+        /// What the delete saw.
+        ancestors: Ancestors,
+    },
+}
+
+impl Local {
+    /// The version, unless the file was never here.
+    pub fn version(&self) -> Option<VersionId> {
+        match self {
+            Self::Never => None,
+            Self::File(file) => Some(file.version),
+            Self::Deleted { version, .. } => Some(*version),
+        }
+    }
+
+    /// The versions that this one replaces.
+    pub fn ancestors(&self) -> Ancestors {
+        match self {
+            Self::Never => Ancestors::default(),
+            Self::File(file) => file.ancestors.clone(),
+            Self::Deleted { ancestors, .. } => ancestors.clone(),
+        }
+    }
+
+    /// The file, if there is one.
+    pub fn file(&self) -> Option<&LocalFile> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Never | Self::Deleted { .. } => None,
+        }
+    }
+}
+
+/// A file as replica and hub last had it in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BaseFile {
+    /// The hub's tag of the stored bytes.
+    pub tag: ETag,
+    /// The version stored.
+    pub version: VersionId,
+    /// What that version replaced.
+    pub ancestors: Ancestors,
+    /// Names the plain content.
+    pub content: ContentHash,
+    /// How the hub holds it.
+    pub format: Format,
+}
+
+/// The base tree's entry: the last state that this replica and the hub had in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Base {
+    /// They never had one.
+    Unknown,
+    /// Both had this file.
+    File(BaseFile),
+    /// Both knew the file to be deleted.
+    Gone {
+        /// The tombstone's version, or the last version that the vanished file had.
+        version: VersionId,
+        /// What that version replaced. A file that shows up with one of these is a late duplicate
+        /// of something deleted (I-2).
+        ancestors: Ancestors,
+        /// The tag of the tombstone on the hub; none if the hub holds nothing.
+        tombstone: Option<ETag>,
+        /// When this replica learned it, in milliseconds since 1970.
+        since_ms: u64,
+    },
+}
+
+impl Base {
+    /// The version, if there ever was one in common.
+    pub fn version(&self) -> Option<VersionId> {
+        match self {
+            Self::Unknown => None,
+            Self::File(file) => Some(file.version),
+            Self::Gone { version, .. } => Some(*version),
+        }
+    }
+
+    /// Whether `version` is the base's own or one that it replaced.
+    pub fn includes(&self, version: &VersionId) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::File(BaseFile { version: own, ancestors, .. })
+            | Self::Gone { version: own, ancestors, .. } => {
+                own == version || ancestors.contains(version)
+            }
+        }
+    }
+
+    /// The tag that the hub must still have for the base to hold; none: no file there.
+    pub fn tag(&self) -> Option<&ETag> {
+        match self {
+            Self::Unknown => None,
+            Self::File(file) => Some(&file.tag),
+            Self::Gone { tombstone, .. } => tombstone.as_ref(),
+        }
+    }
+
+    /// The file, if both had one.
+    pub fn file(&self) -> Option<&BaseFile> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Unknown | Self::Gone { .. } => None,
+        }
+    }
+}
+
+/// A file read from the hub, verified and unwrapped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RemoteFile {
+    /// The hub's tag of the stored bytes.
+    pub tag: ETag,
+    /// From the header, or made up for a file without one.
+    pub version: VersionId,
+    /// Whether the version came with a header.
+    pub origin: Origin,
+    /// From the header; empty without one.
+    pub ancestors: Ancestors,
+    /// The content, or the fact that this is a tombstone.
+    pub body: RemoteBody,
+}
+
+/// What a remote version says of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RemoteBody {
+    /// It has this content.
+    File {
+        /// Names the plain content, which the shell has put into the content store.
+        content: ContentHash,
+        /// Length of the plain content in bytes.
+        size: u64,
+        /// Type of the plain content.
+        media_type: MediaType,
+        /// How it was wrapped.
+        format: Format,
+    },
+    /// It is deleted.
+    Tombstone,
+}
+
+/// Where a version came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A version header of ours says so.
+    Header,
+    /// Another program wrote the file; it counts as a successor of whatever was there before.
+    Foreign,
+}
+
+/// The remote tree's entry: what was last observed on the hub. Not stored: after a restart the
+/// first listing tells it anew.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Remote {
+    /// Nothing is known to differ from the base.
+    AsBase,
+    /// Something with this tag is there that has not been read yet.
+    Seen(Option<ETag>),
+    /// A complete listing did not name it.
+    Missing,
+    /// A read of the path found nothing either.
+    Absent,
+    /// Read and verified.
+    File(Box<RemoteFile>),
+}
+
+/// A journal record: an operation that is not yet known to be on the hub.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pending {
+    /// Position in the journal; grows with each operation of this replica.
+    pub sequence: u64,
+    /// When the oldest of the coalesced operations was acknowledged, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// Failed attempts since the last change.
+    pub attempts: u32,
+}
+
+/// Why a path waits for somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// What kind of trouble.
+    pub kind: ProblemKind,
+    /// For a person: what happened and what to do.
+    pub message: String,
+    /// The hub's tag at that time: another tag is a reason to look again.
+    pub tag: Option<ETag>,
+}
+
+/// The kinds of trouble that one path can be in while all others go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProblemKind {
+    /// The hub refuses this operation for good, for instance as too large.
+    Refused,
+    /// The hub's bytes do not match their digest or signature, or do not decrypt.
+    Damaged,
+    /// A newer program wrote it in a form that this one does not know.
+    Newer,
+    /// The device cannot hold or read the file.
+    Device,
+    /// Two versions wait for the application or a person to choose.
+    Undecided,
+}
+
+/// All that the replica remembers of one path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// What this device has.
+    pub local: Local,
+    /// What it had in common with the hub.
+    pub base: Base,
+    /// What the hub was last seen to have.
+    pub remote: Remote,
+    /// The journal record, while the hub is not known to have `local`.
+    pub pending: Option<Pending>,
+    /// Why it waits, if it does.
+    pub problem: Option<Problem>,
+    /// The tag of something older than the base that was seen once already. Not stored.
+    pub suspect: Option<ETag>,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            local: Local::Never,
+            base: Base::Unknown,
+            remote: Remote::AsBase,
+            pending: None,
+            problem: None,
+            suspect: None,
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the device has what the base has: nothing to send.
+    pub fn is_clean(&self) -> bool {
+        match (&self.local, &self.base) {
+            (Local::Never, Base::Unknown | Base::Gone { .. })
+            | (Local::Deleted { .. }, Base::Unknown | Base::Gone { .. }) => true,
+            (Local::File(local), Base::File(base)) => local.version == base.version,
+            (Local::Never | Local::Deleted { .. }, Base::File(_))
+            | (Local::File(_), Base::Unknown | Base::Gone { .. }) => false,
+        }
+    }
+
+    /// Whether nothing of it is worth remembering.
+    pub fn is_blank(&self) -> bool {
+        self.local == Local::Never
+            && self.base == Base::Unknown
+            && self.remote == Remote::AsBase
+            && self.problem.is_none()
+    }
+}
+
+/// Where the files of Pangaea itself lie inside a bucket. They are synchronised like all others
+/// and never shown in a mirrored folder.
+pub const RESERVED_PREFIX: &str = ".pangaea/";
+/// Holds the random identity of the bucket: another one means that it was reset or replaced.
+pub const IDENTITY_PATH: &str = ".pangaea/bucket";
+/// Holds the policies that all devices follow.
+pub const POLICY_PATH: &str = ".pangaea/policy.json";
+
+/// Whether `path` belongs to Pangaea itself.
+pub fn is_reserved(path: &FilePath) -> bool {
+    path.as_str().starts_with(RESERVED_PREFIX)
+}
