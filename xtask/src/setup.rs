@@ -1,0 +1,107 @@
+//! `cargo xtask setup`: installs what the tests need beyond Rust, Node 20 and Python 3.11, on Debian 12, as root or
+//! through sudo. Each step is skipped when its result is there already, and says what it does.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cargo::{cargo, output, program, root, run as call, succeeds};
+use crate::web;
+
+/// Makes sure that everything the tests use is installed.
+pub fn run() -> Result<()> {
+    debian_packages()?;
+    cargo_deny()?;
+    stacks_client()
+}
+
+fn debian_packages() -> Result<()> {
+    // rclone is what the benchmark measures against.
+    let mut wanted = vec!["rclone"];
+    if web::rustup_has_target() {
+        println!("rustup has the browser target: Debian's second Rust toolchain is not needed");
+    } else {
+        wanted.extend(web::DEBIAN_PACKAGES);
+    }
+    let missing: Vec<&str> = wanted
+        .into_iter()
+        .filter(|name| !is_installed(name))
+        .collect();
+    if missing.is_empty() {
+        println!("Debian packages: all there");
+        return Ok(());
+    }
+    println!("installing Debian packages: {}", missing.join(" "));
+    if !succeeds(with_arguments(program("apt-get"), &["--version"])) {
+        bail!(
+            "this is not a Debian system: install {} by hand",
+            missing.join(", ")
+        );
+    }
+    call(with_arguments(as_root("apt-get")?, &["update", "-q"]))?;
+    let mut install = as_root("apt-get")?;
+    install
+        .args(["install", "-q", "-y", "--no-install-recommends"])
+        .args(missing);
+    call(install)
+}
+
+fn is_installed(package: &str) -> bool {
+    let query = with_arguments(
+        program("dpkg-query"),
+        &["--show", "--showformat=${db:Status-Status}", package],
+    );
+    output(query).is_ok_and(|status| status == "installed")
+}
+
+fn as_root(name: &str) -> Result<Command> {
+    let mut command = if rustix::process::geteuid().is_root() {
+        program("env")
+    } else if succeeds(with_arguments(program("sudo"), &["-n", "true"])) {
+        with_arguments(program("sudo"), &["-n", "env"])
+    } else {
+        bail!("installing Debian packages needs root or sudo without a password");
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", name]);
+    Ok(command)
+}
+
+fn cargo_deny() -> Result<()> {
+    if succeeds(with_arguments(cargo(), &["deny", "--version"])) {
+        println!("cargo-deny: there");
+        return Ok(());
+    }
+    println!("installing cargo-deny, which checks licences, sources and advisories");
+    call(with_arguments(
+        cargo(),
+        &["install", "cargo-deny", "--locked"],
+    ))
+}
+
+fn stacks_client() -> Result<()> {
+    let folder = root().join("testing/kit/clients/stacks");
+    let wanted = read(&folder.join("package-lock.json"))?;
+    // npm leaves no trace of its own that says which lock file a folder was made from.
+    let stamp = folder.join("node_modules/.made-from-lock.json");
+    if stamp.is_file() && read(&stamp)? == wanted {
+        println!("stock client @stacks/storage: there");
+        return Ok(());
+    }
+    println!("installing the stock client @stacks/storage, which the tests talk to the hub with");
+    let mut install = program("npm");
+    install
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(&folder);
+    call(install)?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn with_arguments(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}

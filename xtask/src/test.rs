@@ -1,0 +1,56 @@
+//! `cargo xtask test`: every check, in the order cheap to dear, the tests last so that their closing lines are near the
+//! end of the output.
+
+use anyhow::Result;
+
+use crate::cargo::{cargo, run as call};
+use crate::step::{Outcome, Steps};
+use crate::{deny, setup, web};
+
+/// Runs setup and every check.
+pub fn run() -> Result<()> {
+    let mut steps = Steps::default();
+    steps.step("setup", || passed(setup::run()));
+    steps.step("format", || {
+        passed(check(&["fmt", "--all", "--", "--check"]))
+    });
+    steps.step("dependencies", || passed(deny::rules()));
+    steps.step("advisories", deny::advisories);
+    steps.step("lints", || {
+        passed(check(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    steps.step("docs", || passed(docs()));
+    steps.step("web", || passed(web::run()));
+    // The end-to-end tests start the programs, which `cargo test` alone would not build for them.
+    steps.step("programs", || {
+        passed(check(&["build", "--workspace", "--bins"]))
+    });
+    steps.step("tests", || passed(check(&["test", "--workspace"])));
+    steps.finish()
+}
+
+fn check(arguments: &[&str]) -> Result<()> {
+    let mut command = cargo();
+    command.args(arguments);
+    call(command)
+}
+
+fn docs() -> Result<()> {
+    let mut command = cargo();
+    // Libraries only: the program `pangaea` and the library `pangaea` would write their pages to one place.
+    command
+        .args(["doc", "--workspace", "--lib", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    call(command)
+}
+
+fn passed(result: Result<()>) -> Result<Outcome> {
+    result.map(|()| Outcome::Passed)
+}
