@@ -23,7 +23,7 @@ pub const GLOB_BYTES_MAX: usize = 1024;
 pub const POLICY_BYTES_MAX: usize = 256 * 1024;
 
 /// How concurrent versions of one path become one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
     /// The greater version takes the path, the other goes to history.
@@ -81,7 +81,7 @@ impl fmt::Display for Strategy {
 }
 
 /// Whether a file is encrypted before it leaves the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Encryption {
     /// The envelope that all Gaia clients read; the default.
