@@ -79,13 +79,14 @@ impl Scenario {
         }
     }
 
-    /// How often it is measured within one run: the short ones are cheap to repeat.
-    fn repeats(self) -> u32 {
-        match self {
-            Self::Start => 10,
-            Self::Up | Self::Down => 1,
-            Self::NoOp => 5,
-            Self::OneChanged => 3,
+    /// How often it is measured within one run. Where it takes milliseconds it is repeated: that costs little, and
+    /// single measurements would mean little.
+    fn repeats(self, contender: Contender) -> u32 {
+        match (self, contender.is_pangaea()) {
+            (Self::Start, _) => 10,
+            (Self::NoOp, true) => 5,
+            (Self::OneChanged, true) => 3,
+            (Self::Up | Self::Down | Self::NoOp | Self::OneChanged, _) => 1,
         }
     }
 }
@@ -170,7 +171,7 @@ fn measure(
     tree::make(&place.first(), shape)?;
     let mut record = |scenario: Scenario, sample: Sample| report.add(contender, scenario, sample);
     let running = contender.prepare(programs, &place, shape)?;
-    for _ in 0..Scenario::Start.repeats() {
+    for _ in 0..Scenario::Start.repeats(contender) {
         record(Scenario::Start, running.start()?);
     }
     if contender.syncs_whole_trees() {
@@ -180,11 +181,11 @@ fn measure(
         record(Scenario::Down, running.sync_second()?);
         tree::compare(&place.first(), &place.second()).context("after the cold syncs")?;
     }
-    for _ in 0..Scenario::NoOp.repeats() {
+    for _ in 0..Scenario::NoOp.repeats(contender) {
         settle();
         record(Scenario::NoOp, running.sync_first()?);
     }
-    for turn in 0..Scenario::OneChanged.repeats() {
+    for turn in 0..Scenario::OneChanged.repeats(contender) {
         tree::change(&place.first(), shape, turn)?;
         settle();
         record(Scenario::OneChanged, running.sync_first()?);

@@ -88,7 +88,8 @@ fn files(root: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-/// Names the file: one in sixteen lies at the top, the others up to four folders deep.
+/// Names the file: one in sixteen lies at the top, the others up to four folders deep. With ten thousand files that makes
+/// some 460 folders.
 fn name(index: u32) -> PathBuf {
     let mut random = Random::new(index);
     let depth = match index % 16 {
@@ -100,7 +101,7 @@ fn name(index: u32) -> PathBuf {
     };
     let mut path = PathBuf::new();
     for level in 0..depth {
-        let choices = if level == 0 { 24 } else { 6 };
+        let choices = [16, 4, 2, 2][level];
         path.push(format!("folder-{:02}", random.below(choices)));
     }
     path.push(format!("file-{index:05}.{}", Kind::of(index).extension()));
