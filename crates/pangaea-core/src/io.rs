@@ -4,9 +4,7 @@
 use gaia::etag::ETag;
 use gaia::path::FilePath;
 
-use crate::header::VersionHeader;
 use crate::media::MediaType;
-use crate::merge::Outcome;
 use crate::plan::Condition;
 use crate::policy::Strategy;
 use crate::state::Ancestors;
@@ -91,6 +89,21 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The path that the request is about; none for a listing.
+    pub fn path(&self) -> Option<&FilePath> {
+        match self {
+            Self::List => None,
+            Self::Fetch { path }
+            | Self::Push { path, .. }
+            | Self::Remove { path, .. }
+            | Self::Sweep { path, .. }
+            | Self::Merge { path, .. }
+            | Self::Apply { path, .. } => Some(path),
+        }
+    }
+}
+
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
@@ -124,12 +137,44 @@ pub struct ListedFile {
 }
 
 /// The result of a merge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merged {
-    /// What the file becomes, and whether one side goes to a conflict copy.
-    pub outcome: Outcome,
-    /// The new content's name and size, if the outcome has bytes of its own.
-    pub content: Option<(ContentHash, u64)>,
+    /// What the file becomes.
+    pub keep: Keep,
+    /// The side that lost something by it and goes to a conflict copy.
+    pub copy: Option<Side>,
+}
+
+/// What a file becomes in a merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The content of one side.
+    Side(Side),
+    /// Content that neither side had.
+    New {
+        /// Its name; the shell has put it into the content store.
+        content: ContentHash,
+        /// Its length in bytes.
+        size: u64,
+    },
+}
+
+/// The two sides of a merge, as seen by one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// This device's.
+    Ours,
+    /// The hub's.
+    Theirs,
+}
+
+/// What a person chose for a file that was held for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Choice {
+    /// One side; the other goes to history.
+    Side(Side),
+    /// Both, one of them as a conflict copy.
+    Both,
 }
 
 /// Why a request failed, by what is to be done about it.
@@ -223,9 +268,6 @@ pub enum Question {
     /// The bucket is not the one that this replica knows: reset, replaced or restored.
     OtherBucket,
 }
-
-/// A version header as found with a file, for shells that build a [`RemoteFile`].
-pub type FoundHeader = Option<VersionHeader>;
 
 /// Content that the application or the folder hands in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -305,6 +305,16 @@ pub enum ProblemKind {
     Undecided,
 }
 
+impl ProblemKind {
+    /// Whether a restart, or another edit, is a reason to try again.
+    pub fn is_retried_at_start(self) -> bool {
+        match self {
+            Self::Refused | Self::Device => true,
+            Self::Damaged | Self::Newer | Self::Undecided => false,
+        }
+    }
+}
+
 /// All that the replica remembers of one path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
@@ -361,9 +371,6 @@ impl Entry {
 pub const RESERVED_PREFIX: &str = ".pangaea/";
 /// Holds the random identity of the bucket: another one means that it was reset or replaced.
 pub const IDENTITY_PATH: &str = ".pangaea/bucket";
-/// Holds the policies that all devices follow.
-pub const POLICY_PATH: &str = ".pangaea/policy.json";
-
 /// Whether `path` belongs to Pangaea itself.
 pub fn is_reserved(path: &FilePath) -> bool {
     path.as_str().starts_with(RESERVED_PREFIX)

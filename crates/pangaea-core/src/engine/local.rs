@@ -1,0 +1,172 @@
+//! Edits made on this device: by the application, or found in the mirrored folder.
+
+use gaia::path::FilePath;
+
+use super::Engine;
+use crate::commit::Action;
+use crate::commit::Cause;
+use crate::commit::HistoryRow;
+use crate::commit::LogRow;
+use crate::io::Choice;
+use crate::io::NewContent;
+use crate::state::Ancestors;
+use crate::state::Base;
+use crate::state::Local;
+use crate::state::LocalFile;
+use crate::state::ProblemKind;
+use crate::version::VersionId;
+
+impl Engine {
+    /// The device now has this content at `path`. Returns the version that it became; the caller
+    /// may be told "saved" as soon as the next commit is stored.
+    pub fn handle_local_write(
+        &mut self,
+        path: &FilePath,
+        new: NewContent,
+        now_ms: u64,
+    ) -> VersionId {
+        if let Some(file) = self.entries.get(path).and_then(|entry| entry.local.file())
+            && file.content == new.content
+        {
+            return file.version;
+        }
+        if let Some(version) = self.undo_unsent_edit(path, &new) {
+            return version;
+        }
+        self.keep_replaced(path, Cause::Edited, now_ms);
+        let ancestors = self.ancestors_of_next(path);
+        let version = self.clock.tick_version(now_ms);
+        self.update(path, |entry| {
+            entry.local = Local::File(LocalFile {
+                content: new.content,
+                size: new.size,
+                version,
+                ancestors,
+                media_type: new.media_type,
+            });
+        });
+        self.record_edit(path, Action::Edited, version, now_ms);
+        version
+    }
+
+    /// The device no longer has `path`. Returns the version of the delete; none if there was
+    /// nothing to delete.
+    pub fn handle_local_delete(&mut self, path: &FilePath, now_ms: u64) -> Option<VersionId> {
+        let entry = self.entries.get(path)?;
+        entry.local.file()?;
+        let unsent = entry.pending.as_ref().is_some_and(|pending| pending.attempts == 0);
+        let never_shared = entry.base == Base::Unknown && unsent && !self.busy.contains_key(path);
+        self.keep_replaced(path, Cause::Deleted, now_ms);
+        let ancestors = self.ancestors_of_next(path);
+        let version = self.clock.tick_version(now_ms);
+        if never_shared {
+            self.clear_pending(path);
+            self.update(path, |entry| {
+                entry.local = Local::Never;
+                entry.problem = None;
+            });
+            self.log(log_row(path, Action::Deleted, version, now_ms));
+            self.ready.insert(path.clone());
+            return Some(version);
+        }
+        self.update(path, |entry| entry.local = Local::Deleted { version, ancestors });
+        self.record_edit(path, Action::Deleted, version, now_ms);
+        Some(version)
+    }
+
+    /// A person chose between the versions of a path that was held for a decision.
+    pub fn handle_decision(&mut self, path: &FilePath, choice: Choice) {
+        self.decisions.insert(path.clone(), choice);
+        self.update(path, |entry| {
+            if entry.problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Undecided)
+            {
+                entry.problem = None;
+            }
+        });
+        self.listing.want();
+        self.ready.insert(path.clone());
+    }
+
+    /// An edit that leads back to the base before anything was sent is no edit at all.
+    fn undo_unsent_edit(&mut self, path: &FilePath, new: &NewContent) -> Option<VersionId> {
+        let entry = self.entries.get(path)?;
+        let base = entry.base.file()?.clone();
+        let unsent = entry.pending.as_ref().is_some_and(|pending| pending.attempts == 0);
+        if base.content != new.content || !unsent || self.busy.contains_key(path) {
+            return None;
+        }
+        self.clear_pending(path);
+        self.update(path, |entry| {
+            entry.local = Local::File(LocalFile {
+                content: new.content,
+                size: new.size,
+                version: base.version,
+                ancestors: base.ancestors.clone(),
+                media_type: new.media_type.clone(),
+            });
+        });
+        Some(base.version)
+    }
+
+    /// What the next local version replaces. An unsent version that nobody can have seen is left
+    /// out: it never existed for others.
+    fn ancestors_of_next(&self, path: &FilePath) -> Ancestors {
+        let Some(entry) = self.entries.get(path) else { return Ancestors::default() };
+        let Some(version) = entry.local.version() else { return Ancestors::default() };
+        let unseen = entry.pending.as_ref().is_some_and(|pending| pending.attempts == 0)
+            && !self.busy.contains_key(path);
+        let ancestors = entry.local.ancestors();
+        if unseen { ancestors } else { ancestors.with(version) }
+    }
+
+    /// Notes that the operation is to be sent, as a new journal record that takes the place of an
+    /// unsent one for the same path (rule 8).
+    fn record_edit(&mut self, path: &FilePath, action: Action, version: VersionId, now_ms: u64) {
+        let earlier = self.entries.get(path).and_then(|entry| entry.pending.clone());
+        self.clear_pending(path);
+        self.ensure_pending(path, now_ms);
+        self.update(path, |entry| {
+            if let (Some(pending), Some(earlier)) = (&mut entry.pending, earlier) {
+                pending.since_ms = earlier.since_ms;
+                pending.attempts = earlier.attempts;
+            }
+            if entry.problem.as_ref().is_some_and(|problem| problem.kind.is_retried_at_start()) {
+                entry.problem = None;
+            }
+        });
+        self.log(log_row(path, action, version, now_ms));
+        self.waiting.remove(path);
+        self.ready.insert(path.clone());
+    }
+
+    /// Puts what is about to be replaced into history.
+    pub(super) fn keep_replaced(&mut self, path: &FilePath, cause: Cause, now_ms: u64) {
+        if let Some(file) = self.entries.get(path).and_then(|entry| entry.local.file()) {
+            let row = history_row(path, file, cause, now_ms);
+            self.commit.history.push(row);
+        }
+    }
+}
+
+/// A history row for `file`.
+pub(super) fn history_row(
+    path: &FilePath,
+    file: &LocalFile,
+    cause: Cause,
+    now_ms: u64,
+) -> HistoryRow {
+    HistoryRow {
+        path: path.clone(),
+        version: file.version,
+        content: file.content,
+        size: file.size,
+        media_type: file.media_type.clone(),
+        replaced_ms: now_ms,
+        cause,
+    }
+}
+
+/// A log row without detail.
+pub(super) fn log_row(path: &FilePath, action: Action, version: VersionId, at_ms: u64) -> LogRow {
+    LogRow { at_ms, path: path.clone(), action, version, detail: String::new() }
+}

@@ -1,0 +1,309 @@
+//! The engine: a value that remembers every path's three trees, takes what happened through
+//! `handle_*`, and says through `take_commit`, `poll_request`, `poll_event` and `poll_timeout`
+//! what to store, what to do, what to tell and when to come back. It has no I/O, clock or
+//! randomness of its own.
+//!
+//! The order that a shell keeps: hand in what happened, store [`Engine::take_commit`], and only
+//! then carry out requests and answer callers (persist, then act). If a commit cannot be stored,
+//! the engine in memory is ahead of the store and must be thrown away and loaded again.
+//!
+//! Split by input: `local` (edits), `listing`, `response` (answers to requests), `step` (carries
+//! out what [`crate::plan`] decided), `schedule` (what may run when), `status` (what to show).
+
+mod listing;
+mod local;
+mod response;
+mod schedule;
+mod status;
+mod step;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+
+use gaia::path::FilePath;
+
+use crate::backoff::Jitter;
+use crate::clock::Clock;
+use crate::commit::Commit;
+use crate::commit::Counters;
+use crate::commit::HistoryRow;
+use crate::commit::LogRow;
+use crate::io::Choice;
+use crate::io::Event;
+use crate::io::NewContent;
+use crate::io::Question;
+use crate::io::Request;
+use crate::io::RequestId;
+use crate::policy::Policy;
+use crate::state::Entry;
+use crate::state::Pending;
+use crate::version::DeviceId;
+
+pub use self::schedule::HubState;
+pub use self::status::Status;
+use self::step::AfterApply;
+use self::step::Sending;
+
+/// What an engine is told once.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// This device.
+    pub device: DeviceId,
+    /// Requests under way at a time.
+    pub in_flight_max: usize,
+    /// How long a tombstone stays on a hub without conditional deletes, in milliseconds.
+    pub tombstone_ms: u64,
+    /// Absences in one listing up to this many are never a reason to ask.
+    pub mass_delete_floor: usize,
+    /// More absences in one listing than this are always a reason to ask.
+    pub mass_delete_ceiling: usize,
+    /// Seed of the jitter.
+    pub seed: u64,
+    /// What this replica writes as the bucket's identity if the bucket has none. None: it does not
+    /// take part in that (a reader without write access, a test).
+    pub identity: Option<NewContent>,
+}
+
+impl Options {
+    /// The usual settings for `device`.
+    pub fn new(device: DeviceId, seed: u64) -> Self {
+        Self {
+            device,
+            in_flight_max: 32,
+            tombstone_ms: 30 * 24 * 60 * 60 * 1_000,
+            mass_delete_floor: 20,
+            mass_delete_ceiling: 10_000,
+            seed,
+            identity: None,
+        }
+    }
+}
+
+/// The replica's brain.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    options: Options,
+    clock: Clock,
+    sequence: u64,
+    policy: Policy,
+    entries: BTreeMap<FilePath, Entry>,
+    /// Pending paths in the order in which their operations were acknowledged.
+    journal: BTreeMap<u64, FilePath>,
+    /// Paths whose next step is to be decided.
+    ready: BTreeSet<FilePath>,
+    /// Paths that wait until a time, in milliseconds since 1970.
+    waiting: BTreeMap<FilePath, u64>,
+    in_flight: BTreeMap<RequestId, InFlight>,
+    /// Which request a path waits for.
+    busy: BTreeMap<FilePath, RequestId>,
+    next_request: u64,
+    /// Requests that an answer led to and that go out next.
+    follow_up: VecDeque<Sending>,
+    listing: listing::Listing,
+    hub: HubState,
+    /// A mass delete was confirmed by a person: the next listing may do it.
+    mass_delete_allowed: bool,
+    decisions: BTreeMap<FilePath, Choice>,
+    jitter: Jitter,
+    commit: PendingCommit,
+    events: VecDeque<Event>,
+}
+
+/// A request that has no answer yet.
+#[derive(Debug, Clone)]
+struct InFlight {
+    /// None for a listing.
+    path: Option<FilePath>,
+    request: Request,
+    after_apply: Option<AfterApply>,
+}
+
+/// What the next commit will hold.
+#[derive(Debug, Clone, Default)]
+struct PendingCommit {
+    entries: BTreeSet<FilePath>,
+    history: Vec<HistoryRow>,
+    log: Vec<LogRow>,
+    /// The counters as of the last commit.
+    counters: Option<Counters>,
+}
+
+impl Engine {
+    /// An engine that goes on from what a store holds; nothing for a new replica.
+    pub fn load(
+        options: Options,
+        entries: impl IntoIterator<Item = (FilePath, Entry)>,
+        counters: Option<Counters>,
+    ) -> Self {
+        let last = counters.map(|counters| counters.clock).unwrap_or_default();
+        let mut engine = Self {
+            clock: Clock::new(options.device, last),
+            sequence: counters.map_or(0, |counters| counters.sequence),
+            policy: Policy::default(),
+            entries: entries.into_iter().collect(),
+            journal: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            next_request: 0,
+            follow_up: VecDeque::new(),
+            listing: listing::Listing::default(),
+            hub: HubState::Ready,
+            mass_delete_allowed: false,
+            decisions: BTreeMap::new(),
+            jitter: Jitter::new(options.seed),
+            commit: PendingCommit { counters, ..PendingCommit::default() },
+            events: VecDeque::new(),
+            options,
+        };
+        for (path, entry) in &mut engine.entries {
+            if let Some(pending) = &mut entry.pending {
+                // Whether it was sent before the restart is not known: assume that it was.
+                pending.attempts = pending.attempts.max(1);
+                engine.journal.insert(pending.sequence, path.clone());
+                engine.sequence = engine.sequence.max(pending.sequence);
+            }
+            // What was refused is tried once more: limits and permissions change.
+            if entry.problem.as_ref().is_some_and(|problem| problem.kind.is_retried_at_start()) {
+                entry.problem = None;
+            }
+            if !entry.is_clean() {
+                engine.ready.insert(path.clone());
+            }
+        }
+        engine
+    }
+
+    /// The policies to follow from now on.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// The policies in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// This device.
+    pub fn device(&self) -> DeviceId {
+        self.options.device
+    }
+
+    /// All paths and what is known of them, in order.
+    pub fn entries(&self) -> &BTreeMap<FilePath, Entry> {
+        &self.entries
+    }
+
+    /// What is known of one path.
+    pub fn entry(&self, path: &FilePath) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// The hybrid logical clock, for measuring its offset.
+    pub fn clock_mut(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    /// What must be stored before anything else happens; empty if nothing changed.
+    pub fn take_commit(&mut self) -> Commit {
+        let counters = Counters { clock: self.clock.last(), sequence: self.sequence };
+        let moved = self.commit.counters != Some(counters);
+        let paths = std::mem::take(&mut self.commit.entries);
+        let mut entries = Vec::with_capacity(paths.len());
+        for path in paths {
+            let entry = self.entries.get(&path).cloned().unwrap_or_default();
+            if entry.is_blank() && !self.busy.contains_key(&path) {
+                self.entries.remove(&path);
+            }
+            entries.push((path, entry));
+        }
+        let history = std::mem::take(&mut self.commit.history);
+        let log = std::mem::take(&mut self.commit.log);
+        let something = !entries.is_empty() || !history.is_empty() || !log.is_empty();
+        let counters = (moved && something).then_some(counters);
+        if let Some(counters) = counters {
+            self.commit.counters = Some(counters);
+        }
+        Commit { entries, history, log, counters }
+    }
+
+    /// The next thing that happened, for the application.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// A person answered: go on with what the question was about.
+    pub fn accept(&mut self, question: Question) {
+        match question {
+            Question::MassDelete { .. } => self.mass_delete_allowed = true,
+            Question::OtherBucket => self.forget_hub(),
+        }
+        self.hub = HubState::Ready;
+        self.listing.want();
+    }
+
+    /// A new token is at hand: go on.
+    pub fn resume(&mut self) {
+        if matches!(self.hub, HubState::Paused { .. } | HubState::Waiting { .. }) {
+            self.hub = HubState::Ready;
+        }
+    }
+
+    /// Assumes nothing about the hub any more: everything is compared anew.
+    fn forget_hub(&mut self) {
+        let paths: Vec<FilePath> = self.entries.keys().cloned().collect();
+        for path in paths {
+            self.update(&path, |entry| {
+                entry.base = crate::state::Base::Unknown;
+                entry.remote = crate::state::Remote::AsBase;
+            });
+            let is_file = self.entries.get(&path).is_some_and(|entry| entry.local.file().is_some());
+            if is_file && path.as_str() != crate::state::IDENTITY_PATH {
+                self.ensure_pending(&path, 0);
+            } else {
+                self.update(&path, |entry| {
+                    entry.local = crate::state::Local::Never;
+                    entry.pending = None;
+                });
+            }
+            self.ready.insert(path);
+        }
+        self.journal.retain(|_, path| {
+            self.entries.get(path).is_some_and(|entry| entry.pending.is_some())
+        });
+    }
+
+    /// Changes an entry and notes that it must be stored.
+    fn update(&mut self, path: &FilePath, change: impl FnOnce(&mut Entry)) {
+        let entry = self.entries.entry(path.clone()).or_default();
+        change(entry);
+        self.commit.entries.insert(path.clone());
+    }
+
+    /// Sees to it that an unsent state has a journal record.
+    fn ensure_pending(&mut self, path: &FilePath, now_ms: u64) {
+        let Some(entry) = self.entries.get_mut(path) else { return };
+        if entry.pending.is_none() {
+            self.sequence += 1;
+            entry.pending = Some(Pending { sequence: self.sequence, since_ms: now_ms, attempts: 0 });
+            self.journal.insert(self.sequence, path.clone());
+            self.commit.entries.insert(path.clone());
+        }
+    }
+
+    /// Takes an operation out of the journal.
+    fn clear_pending(&mut self, path: &FilePath) {
+        if let Some(entry) = self.entries.get_mut(path)
+            && let Some(pending) = entry.pending.take()
+        {
+            self.journal.remove(&pending.sequence);
+            self.commit.entries.insert(path.clone());
+        }
+    }
+
+    fn log(&mut self, row: LogRow) {
+        self.commit.log.push(row);
+    }
+}

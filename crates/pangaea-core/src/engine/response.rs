@@ -1,0 +1,312 @@
+//! Answers to requests: what they change in the trees, and what is to be planned anew.
+
+use gaia::etag::ETag;
+use gaia::path::FilePath;
+
+use super::Engine;
+use super::InFlight;
+use super::local::log_row;
+use super::step::AfterApply;
+use super::step::Next;
+use super::step::base_of;
+use super::step::file_of;
+use crate::commit::Action;
+use crate::commit::Cause;
+use crate::io::Event;
+use crate::io::Merged;
+use crate::io::Request;
+use crate::io::RequestId;
+use crate::io::Response;
+use crate::state::Ancestors;
+use crate::state::Base;
+use crate::state::BaseFile;
+use crate::state::Entry;
+use crate::state::Format;
+use crate::state::Local;
+use crate::state::LocalFile;
+use crate::state::Remote;
+use crate::state::RemoteFile;
+use crate::version::ContentHash;
+use crate::version::Hlc;
+use crate::version::VersionId;
+
+/// After this many conditions that failed in a row, a path waits before it tries again.
+const CONDITION_FAILURES_MAX: u32 = 4;
+
+impl Engine {
+    /// A request was answered. An answer that nobody waits for changes nothing (I-4).
+    pub fn handle_response(&mut self, id: RequestId, response: Response, now_ms: u64) {
+        let Some(in_flight) = self.in_flight.remove(&id) else { return };
+        if let Some(path) = &in_flight.path {
+            self.busy.remove(path);
+            self.ready.insert(path.clone());
+            self.listing.touch(path);
+        } else {
+            self.listing.end();
+        }
+        match response {
+            Response::Failed(failure) => {
+                if let Some(AfterApply::Copy { main, .. }) = &in_flight.after_apply {
+                    self.ready.insert(main.clone());
+                }
+                self.note_failure(in_flight.path.as_ref(), failure, now_ms);
+            }
+            response => {
+                if !is_local(&in_flight.request) {
+                    self.note_hub_answered();
+                }
+                self.take_answer(in_flight, response, now_ms);
+            }
+        }
+    }
+
+    fn take_answer(&mut self, in_flight: InFlight, response: Response, now_ms: u64) {
+        let InFlight { path, request, after_apply } = in_flight;
+        match (request, response) {
+            (Request::List, Response::Listed(files)) => self.handle_listing(files, now_ms),
+            (Request::Fetch { path }, Response::Fetched(remote)) => {
+                self.note_fetched(&path, remote, now_ms);
+            }
+            (Request::Fetch { path }, Response::Absent) => {
+                if let Some(entry) = self.entries.get_mut(&path) {
+                    entry.remote = Remote::Absent;
+                }
+            }
+            (Request::Push { path, file, format, .. }, Response::Stored(tag)) => {
+                self.note_pushed(&path, &file, format, tag, now_ms);
+            }
+            (Request::Remove { path, version, ancestors, .. }, Response::Stored(tag)) => {
+                self.note_removed(&path, version, ancestors, Some(tag), now_ms);
+            }
+            (Request::Remove { path, version, ancestors, .. }, Response::Absent) => {
+                self.note_removed(&path, version, ancestors, None, now_ms);
+            }
+            (Request::Sweep { path, .. }, Response::Absent) => self.update(&path, |entry| {
+                if let Base::Gone { tombstone, .. } = &mut entry.base {
+                    *tombstone = None;
+                }
+            }),
+            (_, Response::ConditionFailed(tag)) => {
+                if let Some(path) = path {
+                    self.note_condition_failed(&path, tag, now_ms);
+                }
+            }
+            (Request::Merge { path, ours, .. }, Response::Merged(merged)) => {
+                self.note_merged(&path, ours.version, merged, now_ms);
+            }
+            (Request::Apply { path, expected, to }, Response::Applied) => {
+                self.note_applied(&path, expected, to, after_apply, now_ms);
+            }
+            // The user was faster: the shell reports the edit, the planner sees both sides.
+            (Request::Apply { .. }, Response::LocalDiffers) => {
+                if let Some(AfterApply::Copy { main, .. }) = after_apply {
+                    self.wait_for(&main, now_ms);
+                } else if let Some(path) = path {
+                    self.wait_for(&path, now_ms);
+                }
+            }
+            // An answer of another kind than the request's says nothing; the path is planned anew
+            // after a wait, so that a faulty shell cannot make a busy loop.
+            _ => {
+                if let Some(path) = path {
+                    self.wait_for(&path, now_ms);
+                } else {
+                    self.listing.want();
+                }
+            }
+        }
+    }
+
+    fn note_fetched(&mut self, path: &FilePath, remote: Box<RemoteFile>, now_ms: u64) {
+        self.clock.observe(remote.version.clock, now_ms);
+        if let Some(entry) = self.entries.get_mut(path) {
+            entry.remote = Remote::File(remote);
+        }
+    }
+
+    fn note_pushed(
+        &mut self,
+        path: &FilePath,
+        sent: &LocalFile,
+        format: Format,
+        tag: ETag,
+        now_ms: u64,
+    ) {
+        self.update(path, |entry| {
+            entry.base = Base::File(BaseFile {
+                tag,
+                version: sent.version,
+                ancestors: sent.ancestors.clone(),
+                content: sent.content,
+                format,
+            });
+            entry.remote = Remote::AsBase;
+            entry.suspect = None;
+        });
+        // An edit that was made in the meantime stays pending (I-12).
+        if self.entries.get(path).is_some_and(Entry::is_clean) {
+            self.clear_pending(path);
+        }
+        self.log(log_row(path, Action::Pushed, sent.version, now_ms));
+        self.events.push_back(Event::Stored { path: path.clone(), version: sent.version });
+    }
+
+    fn note_removed(
+        &mut self,
+        path: &FilePath,
+        version: VersionId,
+        ancestors: Ancestors,
+        tombstone: Option<ETag>,
+        now_ms: u64,
+    ) {
+        self.update(path, |entry| {
+            entry.base = Base::Gone { version, ancestors, tombstone, since_ms: now_ms };
+            entry.remote = Remote::AsBase;
+            entry.suspect = None;
+        });
+        if self.entries.get(path).is_some_and(Entry::is_clean) {
+            self.clear_pending(path);
+        }
+        self.log(log_row(path, Action::Removed, version, now_ms));
+        self.events.push_back(Event::Stored { path: path.clone(), version });
+    }
+
+    fn note_condition_failed(&mut self, path: &FilePath, tag: Option<ETag>, now_ms: u64) {
+        let Some(entry) = self.entries.get_mut(path) else { return };
+        let same = tag.is_some() && tag.as_ref() == entry.base.tag();
+        entry.remote = Remote::Seen(if same { None } else { tag });
+        let attempts = entry.pending.as_ref().map_or(0, |pending| pending.attempts);
+        if attempts > CONDITION_FAILURES_MAX {
+            self.wait_for(path, now_ms);
+        }
+    }
+
+    fn note_merged(&mut self, path: &FilePath, ours: VersionId, merged: Merged, now_ms: u64) {
+        let unchanged =
+            self.entries.get(path).is_some_and(|entry| entry.local.version() == Some(ours));
+        if !unchanged {
+            return;
+        }
+        if let Next::Send(sending) = self.take_merged(path, merged, now_ms) {
+            // Its next turn comes when this is answered.
+            self.ready.remove(path);
+            self.follow_up.push_back(*sending);
+        }
+    }
+
+    fn note_applied(
+        &mut self,
+        path: &FilePath,
+        expected: Option<ContentHash>,
+        to: Option<LocalFile>,
+        after: Option<AfterApply>,
+        now_ms: u64,
+    ) {
+        let current = self
+            .entries
+            .get(path)
+            .and_then(|entry| entry.local.file())
+            .map(|file| file.content);
+        // An edit through the application came in between: it is newer than what was applied.
+        if current != expected {
+            return;
+        }
+        match after {
+            None => {}
+            Some(AfterApply::Take { remote, cause }) => {
+                self.note_taken(path, to, remote.as_deref(), cause, now_ms);
+            }
+            Some(AfterApply::Merge { file, remote }) => {
+                self.note_merge_applied(path, file, &remote, now_ms);
+            }
+            Some(AfterApply::Copy { file, main }) => {
+                let version = file.version;
+                self.update(path, |entry| entry.local = Local::File(file));
+                self.ensure_pending(path, now_ms);
+                let mut row = log_row(&main, Action::Conflict, version, now_ms);
+                path.as_str().clone_into(&mut row.detail);
+                self.log(row);
+                self.ready.insert(main.clone());
+                self.events.push_back(Event::Conflict { path: main, copy: path.clone() });
+            }
+        }
+    }
+
+    fn note_taken(
+        &mut self,
+        path: &FilePath,
+        to: Option<LocalFile>,
+        remote: Option<&RemoteFile>,
+        cause: Cause,
+        now_ms: u64,
+    ) {
+        let edit_kept = to.is_some()
+            && self.entries.get(path).is_some_and(|entry| {
+                matches!(entry.local, Local::Deleted { .. }) && !entry.is_clean()
+            });
+        self.keep_replaced(path, cause, now_ms);
+        self.clear_pending(path);
+        let is_file = to.is_some();
+        let never = VersionId::new(Hlc::ZERO, self.options.device);
+        self.update(path, |entry| {
+            let vanished = entry.base.version().or(entry.local.version()).unwrap_or(never);
+            let ancestors = entry.local.ancestors();
+            entry.base = match remote {
+                Some(remote) => base_of(remote, now_ms),
+                None => Base::Gone {
+                    version: vanished,
+                    ancestors: ancestors.clone(),
+                    tombstone: None,
+                    since_ms: now_ms,
+                },
+            };
+            entry.local = match to {
+                Some(file) => Local::File(file),
+                None => Local::Deleted {
+                    version: remote.map_or(vanished, |remote| remote.version),
+                    ancestors: remote.map_or(ancestors, |remote| remote.ancestors.clone()),
+                },
+            };
+            entry.remote = Remote::AsBase;
+            entry.suspect = None;
+        });
+        if let Some(version) = self.entries.get(path).and_then(|entry| entry.local.version()) {
+            let action = match (edit_kept, is_file) {
+                (true, _) => Action::EditKept,
+                (false, true) => Action::Pulled,
+                (false, false) => Action::PulledDelete,
+            };
+            self.log(log_row(path, action, version, now_ms));
+        }
+        self.events.push_back(Event::Changed { path: path.clone() });
+    }
+
+    fn note_merge_applied(
+        &mut self,
+        path: &FilePath,
+        file: LocalFile,
+        remote: &RemoteFile,
+        now_ms: u64,
+    ) {
+        self.keep_replaced(path, Cause::Merged, now_ms);
+        if let Some(theirs) = file_of(remote) {
+            let row = super::local::history_row(path, &theirs, Cause::Merged, now_ms);
+            self.commit.history.push(row);
+        }
+        let version = file.version;
+        self.update(path, |entry| {
+            entry.local = Local::File(file);
+            entry.base = base_of(remote, now_ms);
+            entry.remote = Remote::AsBase;
+            entry.suspect = None;
+        });
+        self.ensure_pending(path, now_ms);
+        self.log(log_row(path, Action::Merged, version, now_ms));
+        self.events.push_back(Event::Changed { path: path.clone() });
+    }
+}
+
+/// Whether a request is answered without the hub.
+fn is_local(request: &Request) -> bool {
+    matches!(request, Request::Merge { .. } | Request::Apply { .. })
+}

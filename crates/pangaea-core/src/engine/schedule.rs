@@ -1,0 +1,228 @@
+//! What may run when: which path's turn it is, how many requests are under way, and how long the
+//! hub is left alone after a failure.
+
+use gaia::path::FilePath;
+
+use super::Engine;
+use super::InFlight;
+use super::step::AfterApply;
+use crate::backoff;
+use crate::io::Event;
+use crate::io::Failure;
+use crate::io::Question;
+use crate::io::Request;
+use crate::io::RequestId;
+use crate::state::Problem;
+
+/// Whether the hub can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HubState {
+    /// As far as is known.
+    Ready,
+    /// Not before a time, after failures.
+    Waiting {
+        /// In milliseconds since 1970.
+        until_ms: u64,
+        /// Failures in a row.
+        attempt: u32,
+        /// For a person: the last failure.
+        message: String,
+    },
+    /// Not before somebody signs in again.
+    Paused {
+        /// For a person.
+        message: String,
+    },
+    /// Not before a person answers.
+    Halted(Question),
+}
+
+impl Engine {
+    /// The next thing to do. The commit of everything handed in before must be stored first.
+    pub fn poll_request(&mut self, now_ms: u64) -> Option<(RequestId, Request)> {
+        self.wake(now_ms);
+        if self.in_flight.len() >= self.in_flight_limit() {
+            return None;
+        }
+        while let Some((request, after)) = self.follow_up.pop_front() {
+            let is_free = request.path().is_none_or(|path| !self.busy.contains_key(path));
+            if is_free {
+                return Some(self.send(request, after));
+            }
+        }
+        if self.listing.is_wanted() && self.hub_is_usable(now_ms) {
+            self.listing.begin();
+            return Some(self.send(Request::List, None));
+        }
+        let mut passed_over = None;
+        loop {
+            let path = self.next_ready(passed_over.as_ref())?;
+            if !self.commit.entries.is_empty() && self.commit.entries.contains(&path) {
+                // Its last change is not stored yet: its turn comes after the next commit.
+                passed_over = Some(path);
+                continue;
+            }
+            match self.advance(&path, now_ms) {
+                Some((request, after)) => {
+                    self.ready.remove(&path);
+                    return Some(self.send(request, after));
+                }
+                None if self.ready.contains(&path) => passed_over = Some(path),
+                None => {}
+            }
+        }
+    }
+
+    /// When to call [`Engine::handle_timeout`], in milliseconds since 1970, and why.
+    pub fn poll_timeout(&self) -> Option<(u64, &'static str)> {
+        let path = self.waiting.values().min().map(|at| (*at, "a path's wait is over"));
+        let hub = match &self.hub {
+            HubState::Waiting { until_ms, .. } => Some((*until_ms, "the hub is tried again")),
+            HubState::Ready | HubState::Paused { .. } | HubState::Halted(_) => None,
+        };
+        path.into_iter().chain(hub).min_by_key(|(at, _)| *at)
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        self.wake(now_ms);
+    }
+
+    /// Whether the hub may be asked now.
+    pub(super) fn hub_is_usable(&self, now_ms: u64) -> bool {
+        match &self.hub {
+            HubState::Ready => true,
+            HubState::Waiting { until_ms, .. } => *until_ms <= now_ms,
+            HubState::Paused { .. } | HubState::Halted(_) => false,
+        }
+    }
+
+    /// Whether nothing is under way and nothing can be begun now.
+    pub fn is_quiet(&self, now_ms: u64) -> bool {
+        let blocked = !self.hub_is_usable(now_ms);
+        self.in_flight.is_empty()
+            && self.commit.entries.is_empty()
+            && self.follow_up.is_empty()
+            && (blocked || (self.ready.is_empty() && self.listing.is_done()))
+    }
+
+    pub(super) fn note_failure(&mut self, path: Option<&FilePath>, failure: Failure, now_ms: u64) {
+        match failure {
+            Failure::Unreachable { message, retry_after_ms } => {
+                self.note_unreachable(message, retry_after_ms, now_ms);
+                if let Some(path) = path {
+                    self.ready.insert(path.clone());
+                } else {
+                    self.listing.want();
+                }
+            }
+            Failure::Busy { .. } => {
+                if let Some(path) = path {
+                    self.wait_for(path, now_ms);
+                } else {
+                    self.listing.want();
+                }
+            }
+            Failure::Unauthorized { message } => {
+                if let Some(path) = path {
+                    self.ready.insert(path.clone());
+                } else {
+                    self.listing.want();
+                }
+                if !matches!(self.hub, HubState::Paused { .. }) {
+                    self.hub = HubState::Paused { message: message.clone() };
+                    self.events.push_back(Event::Paused { message });
+                }
+            }
+            Failure::Problem { kind, message, tag } => {
+                if let Some(path) = path {
+                    self.park(path, Problem { kind, message, tag }, now_ms);
+                }
+            }
+        }
+    }
+
+    /// One answer that the hub is well again ends the waiting.
+    pub(super) fn note_hub_answered(&mut self) {
+        if matches!(self.hub, HubState::Waiting { .. }) {
+            self.hub = HubState::Ready;
+        }
+    }
+
+    /// Leaves one path alone for a while.
+    pub(super) fn wait_for(&mut self, path: &FilePath, now_ms: u64) {
+        let attempts = self
+            .entries
+            .get(path)
+            .and_then(|entry| entry.pending.as_ref())
+            .map_or(1, |pending| pending.attempts.max(1));
+        let wait = backoff::wait_ms(attempts, None, self.jitter.next());
+        self.waiting.insert(path.clone(), now_ms.saturating_add(wait));
+        self.ready.remove(path);
+    }
+
+    fn note_unreachable(&mut self, message: String, retry_after_ms: Option<u64>, now_ms: u64) {
+        let attempt = match &self.hub {
+            // Answers to requests that were sent together count as one failure.
+            HubState::Waiting { until_ms, .. } if *until_ms > now_ms => return,
+            HubState::Waiting { attempt, .. } => attempt.saturating_add(1),
+            HubState::Ready => 1,
+            HubState::Paused { .. } | HubState::Halted(_) => return,
+        };
+        let wait = backoff::wait_ms(attempt, retry_after_ms, self.jitter.next());
+        let until_ms = now_ms.saturating_add(wait);
+        self.hub = HubState::Waiting { until_ms, attempt, message: message.clone() };
+        self.events.push_back(Event::Waiting { until_ms, message });
+    }
+
+    /// Many at a time while all is well, one at a time to find out whether it is again.
+    fn in_flight_limit(&self) -> usize {
+        match &self.hub {
+            HubState::Waiting { .. } => 1,
+            HubState::Ready | HubState::Paused { .. } | HubState::Halted(_) => {
+                self.options.in_flight_max
+            }
+        }
+    }
+
+    fn next_ready(&self, after: Option<&FilePath>) -> Option<FilePath> {
+        match after {
+            None => self.ready.first().cloned(),
+            Some(path) => {
+                let beyond = (std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded);
+                self.ready.range::<FilePath, _>(beyond).next().cloned()
+            }
+        }
+    }
+
+    fn wake(&mut self, now_ms: u64) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let due: Vec<FilePath> = self
+            .waiting
+            .iter()
+            .filter(|(_, at)| **at <= now_ms)
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in due {
+            self.waiting.remove(&path);
+            self.ready.insert(path);
+        }
+    }
+
+    fn send(
+        &mut self,
+        request: Request,
+        after_apply: Option<AfterApply>,
+    ) -> (RequestId, Request) {
+        self.next_request += 1;
+        let id = RequestId(self.next_request);
+        let path = request.path().cloned();
+        if let Some(path) = &path {
+            self.busy.insert(path.clone(), id);
+        }
+        self.in_flight.insert(id, InFlight { path, request: request.clone(), after_apply });
+        (id, request)
+    }
+}

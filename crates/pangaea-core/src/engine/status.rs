@@ -1,0 +1,67 @@
+//! What a person wants to know of the whole replica at a glance.
+
+use gaia::path::FilePath;
+
+use super::Engine;
+use super::HubState;
+use crate::state::Local;
+use crate::version::Hlc;
+
+/// A summary of the journal and of what stands in its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Files on this device, Pangaea's own not counted.
+    pub files: usize,
+    /// Operations that are not known to be on the hub.
+    pub pending: usize,
+    /// How many bytes of content they hold.
+    pub pending_bytes: u64,
+    /// When the oldest of them was made, in milliseconds since 1970.
+    pub oldest_ms: Option<u64>,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Paths that wait for somebody.
+    pub parked: usize,
+    /// Whether the hub can be used.
+    pub hub: HubState,
+}
+
+impl Engine {
+    /// The summary.
+    pub fn status(&self) -> Status {
+        let mut status = Status {
+            files: 0,
+            pending: self.journal.len(),
+            pending_bytes: 0,
+            oldest_ms: None,
+            in_flight: self.in_flight.len(),
+            parked: 0,
+            hub: self.hub.clone(),
+        };
+        for (path, entry) in &self.entries {
+            let file = entry.local.file();
+            if matches!(entry.local, Local::File(_)) && !crate::state::is_reserved(path) {
+                status.files += 1;
+            }
+            if let Some(pending) = &entry.pending {
+                status.pending_bytes += file.map_or(0, |file| file.size);
+                let oldest = status.oldest_ms.unwrap_or(u64::MAX).min(pending.since_ms);
+                status.oldest_ms = Some(oldest);
+            }
+            if entry.problem.is_some() {
+                status.parked += 1;
+            }
+        }
+        status
+    }
+
+    /// The path whose operation has this place in the journal.
+    pub fn journal_path(&self, sequence: u64) -> Option<&FilePath> {
+        self.journal.get(&sequence)
+    }
+
+    /// The newest time stamp that this replica gave out or saw.
+    pub fn clock_last(&self) -> Hlc {
+        self.clock.last()
+    }
+}
