@@ -23,7 +23,10 @@ const EXTENSION_BYTES_MAX: usize = 16;
 /// # Errors
 /// Fails when not even a cut name fits into the longest path that a hub holds.
 pub fn copy_path(path: &FilePath, loser: &VersionId) -> Result<FilePath, PathError> {
-    build(path, &format!("{MARK}{} {})", loser.device.short(), Moment::of(loser)))
+    build(
+        path,
+        &format!("{MARK}{} {})", loser.device.short(), Moment::of(loser)),
+    )
 }
 
 /// Returns another path for the same copy, for when [`copy_path`] is taken by other content.
@@ -35,7 +38,11 @@ pub fn copy_path(path: &FilePath, loser: &VersionId) -> Result<FilePath, PathErr
 /// Like [`copy_path`].
 pub fn exact_copy_path(path: &FilePath, loser: &VersionId) -> Result<FilePath, PathError> {
     let (moment, ms) = (Moment::of(loser), loser.clock.ms() % 1000);
-    let time = format!("{}.{ms:03}-{:04x}Z", moment.without_zone(), loser.clock.counter());
+    let time = format!(
+        "{}.{ms:03}-{:04x}Z",
+        moment.without_zone(),
+        loser.clock.counter()
+    );
     build(path, &format!("{MARK}{} {time})", loser.device.short()))
 }
 
@@ -77,12 +84,18 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 /// Splits `name.ext` into `name` and `.ext`; hidden files and sentences have no extension.
 fn split_name(name: &str) -> (&str, &str) {
-    let Some(dot) = name.rfind('.') else { return (name, "") };
+    let Some(dot) = name.rfind('.') else {
+        return (name, "");
+    };
     let extension = &name[dot + 1..];
     let is_extension = (1..=EXTENSION_BYTES_MAX).contains(&extension.len())
         && !extension.contains([' ', '(', ')'])
         && dot > 0;
-    if is_extension { name.split_at(dot) } else { (name, "") }
+    if is_extension {
+        name.split_at(dot)
+    } else {
+        (name, "")
+    }
 }
 
 /// Returns what stands before the mark of a conflict copy.
@@ -128,13 +141,27 @@ impl Moment {
         // Months from March on: 153 days in every five.
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
         let year = era * 400 + year_of_era + u64::from(month <= 2);
-        Self { year, month, day, second_of_day: seconds % 86_400 }
+        Self {
+            year,
+            month,
+            day,
+            second_of_day: seconds % 86_400,
+        }
     }
 
     fn without_zone(&self) -> String {
-        let Self { year, month, day, second_of_day: second } = self;
+        let Self {
+            year,
+            month,
+            day,
+            second_of_day: second,
+        } = self;
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
         format!("{year:04}-{month:02}-{day:02} {hour:02}.{minute:02}.{second:02}")
     }
@@ -172,11 +199,31 @@ mod tests {
 
     #[test]
     fn names() {
-        check("a/note.md", MS, "a/note (conflict a1b2c3 2026-11-23 12.34.56Z).md");
-        check("README", MS, "README (conflict a1b2c3 2026-11-23 12.34.56Z)");
-        check(".bashrc", MS, ".bashrc (conflict a1b2c3 2026-11-23 12.34.56Z)");
-        check("x.tar.gz", MS, "x.tar (conflict a1b2c3 2026-11-23 12.34.56Z).gz");
-        check("1. Buy milk", MS, "1. Buy milk (conflict a1b2c3 2026-11-23 12.34.56Z)");
+        check(
+            "a/note.md",
+            MS,
+            "a/note (conflict a1b2c3 2026-11-23 12.34.56Z).md",
+        );
+        check(
+            "README",
+            MS,
+            "README (conflict a1b2c3 2026-11-23 12.34.56Z)",
+        );
+        check(
+            ".bashrc",
+            MS,
+            ".bashrc (conflict a1b2c3 2026-11-23 12.34.56Z)",
+        );
+        check(
+            "x.tar.gz",
+            MS,
+            "x.tar (conflict a1b2c3 2026-11-23 12.34.56Z).gz",
+        );
+        check(
+            "1. Buy milk",
+            MS,
+            "1. Buy milk (conflict a1b2c3 2026-11-23 12.34.56Z)",
+        );
     }
 
     #[test]
@@ -197,7 +244,10 @@ mod tests {
     fn copies_of_copies_do_not_nest() {
         let copy = copy_path(&path("b/a.md"), &loser(0)).expect("fits");
         let exact = exact_copy_path(&copy, &loser(MS)).expect("fits");
-        assert_eq!(exact.as_str(), "b/a (conflict a1b2c3 2026-11-23 12.34.56.789-001fZ).md");
+        assert_eq!(
+            exact.as_str(),
+            "b/a (conflict a1b2c3 2026-11-23 12.34.56.789-001fZ).md"
+        );
         assert_eq!(copy_path(&exact, &loser(0)).expect("fits"), copy);
         assert_eq!(original_path(&exact), Some(path("b/a.md")));
     }
@@ -222,10 +272,18 @@ mod tests {
         let copy = copy_path(&path(&long), &loser(MS)).expect("fits");
         assert!(copy.file_name().len() <= SEGMENT_BYTES_MAX);
         assert!(copy.file_name().starts_with("üü") && copy.file_name().ends_with("Z).md"));
-        let deep = format!("{}{}", format!("{}/", "d".repeat(200)).repeat(17), "n".repeat(160));
+        let deep = format!(
+            "{}{}",
+            format!("{}/", "d".repeat(200)).repeat(17),
+            "n".repeat(160)
+        );
         let copy = copy_path(&path(&deep), &loser(MS)).expect("fits when cut");
         assert_eq!(copy.as_str().len(), gaia::limits::PATH_BYTES_MAX);
-        let full = format!("{}{}", format!("{}/", "d".repeat(254)).repeat(14), "n".repeat(14));
+        let full = format!(
+            "{}{}",
+            format!("{}/", "d".repeat(254)).repeat(14),
+            "n".repeat(14)
+        );
         assert!(copy_path(&path(&full), &loser(MS)).is_err());
     }
 

@@ -36,7 +36,9 @@ use super::text;
 use super::three_way;
 
 pub(super) fn merge(sides: &Sides<'_>, keys: &[String]) -> Merged {
-    let Some(contents) = sides.mergeable() else { return Merged::Whole };
+    let Some(contents) = sides.mergeable() else {
+        return Merged::Whole;
+    };
     let [base, winner, loser] = contents.map(Document::read);
     let (base, winner, loser) = match (base, winner, loser) {
         (Some(base), Some(winner), Some(loser)) => (base, winner, loser),
@@ -44,8 +46,11 @@ pub(super) fn merge(sides: &Sides<'_>, keys: &[String]) -> Merged {
         (_, _, _) => return Merged::Whole,
     };
     let layout = three_way(&base.layout, &winner.layout, &loser.layout);
-    let ends_with_newline =
-        three_way(base.ends_with_newline, winner.ends_with_newline, loser.ends_with_newline);
+    let ends_with_newline = three_way(
+        base.ends_with_newline,
+        winner.ends_with_newline,
+        loser.ends_with_newline,
+    );
     let mut merger = Merger {
         keys,
         winner_fits: winner.layout == *layout,
@@ -58,7 +63,9 @@ pub(super) fn merge(sides: &Sides<'_>, keys: &[String]) -> Merged {
         loser: Some(&loser.root),
     };
     // Both sides have a root, so the result has one.
-    let Some(root) = merger.value(versions) else { return Merged::Whole };
+    let Some(root) = merger.value(versions) else {
+        return Merged::Whole;
+    };
     let mut text = layout.render(&root);
     if ends_with_newline {
         text.push_str(layout.line_end());
@@ -81,7 +88,11 @@ impl<'a> Document<'a> {
         let text = std::str::from_utf8(bytes).ok()?;
         let root = Node::parse(text)?;
         let layout = Layout::of(&root);
-        Some(Self { root, layout, ends_with_newline: text.ends_with('\n') })
+        Some(Self {
+            root,
+            layout,
+            ends_with_newline: text.ends_with('\n'),
+        })
     }
 }
 
@@ -104,13 +115,21 @@ struct Merger<'k> {
 impl Merger<'_> {
     /// Merges one value; none means that it is deleted.
     fn value<'a>(&mut self, versions: Versions<'_, 'a>) -> Option<Out<'a>> {
-        let Versions { base, winner, loser } = versions;
+        let Versions {
+            base,
+            winner,
+            loser,
+        } = versions;
         let (Some(winner_node), Some(loser_node)) = (winner, loser) else {
             return self.with_deletion(versions);
         };
         if winner_node.is_same(loser_node) {
             let prefer_loser = self.loser_fits && !self.winner_fits;
-            return Some(if prefer_loser { self.loser(loser_node) } else { self.winner(winner_node) });
+            return Some(if prefer_loser {
+                self.loser(loser_node)
+            } else {
+                self.winner(winner_node)
+            });
         }
         if base.is_some_and(|base| base.is_same(winner_node)) {
             return Some(self.loser(loser_node));
@@ -136,7 +155,11 @@ impl Merger<'_> {
 
     /// Merges a value that at least one side does not have.
     fn with_deletion<'a>(&self, versions: Versions<'_, 'a>) -> Option<Out<'a>> {
-        let Versions { base, winner, loser } = versions;
+        let Versions {
+            base,
+            winner,
+            loser,
+        } = versions;
         // Deleted where the other side still has what the base had; else added, or edited.
         let is_kept = |node: &&Node<'a>| !base.is_some_and(|base| base.is_same(node));
         match (winner, loser) {
@@ -146,17 +169,27 @@ impl Merger<'_> {
     }
 
     fn winner<'a>(&self, node: &Node<'a>) -> Out<'a> {
-        if self.winner_fits { Out::Verbatim(node.raw) } else { Out::relaid(node) }
+        if self.winner_fits {
+            Out::Verbatim(node.raw)
+        } else {
+            Out::relaid(node)
+        }
     }
 
     fn loser<'a>(&self, node: &Node<'a>) -> Out<'a> {
-        if self.loser_fits { Out::Verbatim(node.raw) } else { Out::relaid(node) }
+        if self.loser_fits {
+            Out::Verbatim(node.raw)
+        } else {
+            Out::relaid(node)
+        }
     }
 
     /// Returns how the brackets of a container that both sides changed are laid out.
     fn shape(&self, winner: &Node<'_>, loser: &Node<'_>) -> Shape {
         let of = |node, fits: bool| fits.then(|| Shape::of(node)).flatten();
-        of(winner, self.winner_fits).or(of(loser, self.loser_fits)).unwrap_or(Shape::AsDocument)
+        of(winner, self.winner_fits)
+            .or(of(loser, self.loser_fits))
+            .unwrap_or(Shape::AsDocument)
     }
 
     fn object<'a>(
@@ -169,15 +202,21 @@ impl Merger<'_> {
             let by_name = |(place, field): (usize, &Field<'a>)| (field.name.clone(), place);
             fields.iter().enumerate().map(by_name).collect()
         };
-        let places = Places { base: index(base), winner: index(winner), loser: index(loser) };
+        let places = Places {
+            base: index(base),
+            winner: index(winner),
+            loser: index(loser),
+        };
         let mut merged = BTreeMap::new();
         for name in places.names() {
             let base = places.base.get(name).map(|place| &base[*place]);
             let winner = places.winner.get(name).map(|place| &winner[*place]);
             let loser = places.loser.get(name).map(|place| &loser[*place]);
-            let value = |field: Option<&'_ _>| field.map(|field: &Field<'a>| &field.value);
-            let versions =
-                Versions { base: value(base), winner: value(winner), loser: value(loser) };
+            let versions = Versions {
+                base: base.map(|field| &field.value),
+                winner: winner.map(|field| &field.value),
+                loser: loser.map(|field| &field.value),
+            };
             let raw_name = winner.or(loser).map(|field| field.raw_name);
             if let Some((raw_name, value)) = raw_name.zip(self.value(versions)) {
                 merged.insert(name.clone(), (raw_name, value));
@@ -196,7 +235,11 @@ impl Merger<'_> {
     ) -> Option<Vec<Out<'a>>> {
         let with_key = |key: &String| {
             let [base, winner, loser] = [base, winner, loser].map(|nodes| identities(nodes, key));
-            Some(Places { base: base?, winner: winner?, loser: loser? })
+            Some(Places {
+                base: base?,
+                winner: winner?,
+                loser: loser?,
+            })
         };
         let places = self.keys.iter().find_map(with_key)?;
         let mut merged = BTreeMap::new();
@@ -276,14 +319,18 @@ impl Places {
     }
 
     fn is_common(&self, name: &str) -> bool {
-        [&self.base, &self.winner, &self.loser].iter().all(|places| places.contains_key(name))
+        [&self.base, &self.winner, &self.loser]
+            .iter()
+            .all(|places| places.contains_key(name))
     }
 }
 
 /// Returns the chosen names in the order of their places.
 fn in_order(places: &BTreeMap<String, usize>, is_chosen: impl Fn(&str) -> bool) -> Vec<&str> {
     let chosen = places.iter().filter(|(name, _)| is_chosen(name));
-    let mut ordered: Vec<(usize, &str)> = chosen.map(|(name, place)| (*place, name.as_str())).collect();
+    let mut ordered: Vec<(usize, &str)> = chosen
+        .map(|(name, place)| (*place, name.as_str()))
+        .collect();
     ordered.sort_unstable();
     ordered.into_iter().map(|(_, name)| name).collect()
 }

@@ -92,7 +92,10 @@ pub fn merge(
     ours: Input<'_>,
     theirs: Input<'_>,
 ) -> Outcome {
-    let undisputed = |side| Outcome { content: Content::Side(side), displaced: Displaced::Nothing };
+    let undisputed = |side| Outcome {
+        content: Content::Side(side),
+        displaced: Displaced::Nothing,
+    };
     if ours.bytes == theirs.bytes || base == Some(ours.bytes) {
         return undisputed(Side::Theirs);
     }
@@ -103,7 +106,10 @@ pub fn merge(
     let merged = match strategy {
         Strategy::Latest => {
             let displaced = Displaced::ToHistory(sides.loser_side);
-            return Outcome { content: Content::Side(sides.winner_side), displaced };
+            return Outcome {
+                content: Content::Side(sides.winner_side),
+                displaced,
+            };
         }
         Strategy::KeepBoth | Strategy::Ask | Strategy::Other(_) => opaque::merge(),
         Strategy::Text => text::merge(&sides),
@@ -140,7 +146,13 @@ impl<'a> Sides<'a> {
             Ordering::Greater => (ours, theirs, Side::Ours, Side::Theirs),
             Ordering::Less | Ordering::Equal => (theirs, ours, Side::Theirs, Side::Ours),
         };
-        Self { base, winner: winner.bytes, loser: loser.bytes, winner_side, loser_side }
+        Self {
+            base,
+            winner: winner.bytes,
+            loser: loser.bytes,
+            winner_side,
+            loser_side,
+        }
     }
 
     /// Returns base, winner and loser, if there is a base and none is too large to be merged.
@@ -156,7 +168,10 @@ impl<'a> Sides<'a> {
             Merged::Overlap(bytes) => (bytes, Displaced::ToCopy(self.loser_side)),
             Merged::Whole => {
                 let content = Content::Side(self.winner_side);
-                return Outcome { content, displaced: Displaced::ToCopy(self.loser_side) };
+                return Outcome {
+                    content,
+                    displaced: Displaced::ToCopy(self.loser_side),
+                };
             }
         };
         // A result that the hub already has needs no upload, and one that a side has no new version.
@@ -185,7 +200,11 @@ mod tests {
 
     fn check(strategy: &Strategy, base: Option<&[u8]>, expected: (&[u8], Option<&[u8]>)) {
         let merged = merge_both_ways(strategy, base, b"older\n", b"newer\n");
-        assert_eq!((merged.bytes.as_slice(), merged.copy.as_deref()), expected, "{strategy:?}");
+        assert_eq!(
+            (merged.bytes.as_slice(), merged.copy.as_deref()),
+            expected,
+            "{strategy:?}"
+        );
     }
 
     #[test]
@@ -223,8 +242,14 @@ mod tests {
     #[test]
     fn latest_keeps_the_loser_in_history() {
         let version = |seed| VersionId::from_bytes([seed; 16]);
-        let ours = Input { bytes: b"a", version: version(2) };
-        let theirs = Input { bytes: b"b", version: version(1) };
+        let ours = Input {
+            bytes: b"a",
+            version: version(2),
+        };
+        let theirs = Input {
+            bytes: b"b",
+            version: version(1),
+        };
         let outcome = merge(&Strategy::Latest, None, ours, theirs);
         assert_eq!(outcome.displaced, Displaced::ToHistory(Side::Theirs));
         assert_eq!(outcome.content, Content::Side(Side::Ours));

@@ -22,28 +22,47 @@ use std::ops::Range;
 use imara_diff::Algorithm;
 use imara_diff::Diff;
 use imara_diff::InternedInput;
+use imara_diff::Interner;
 
 use super::Merged;
 use super::Sides;
 use super::three_way;
 
 pub(super) fn merge(sides: &Sides<'_>) -> Merged {
-    let Some(contents) = sides.mergeable() else { return Merged::Whole };
-    let [Some(base), Some(winner), Some(loser)] = contents.map(read) else { return Merged::Whole };
+    let Some(contents) = sides.mergeable() else {
+        return Merged::Whole;
+    };
+    let [Some(base), Some(winner), Some(loser)] = contents.map(read) else {
+        return Merged::Whole;
+    };
     let styles = [base, winner, loser].map(Ending::of_text);
     let uniform = !styles.contains(&Some(Ending::Mixed));
     let ending = merge_endings(styles);
     let texts = [base, winner, loser].map(|text| Text::split(text, uniform));
     let [base, winner, loser] = &texts;
     let (lines, is_overlap) = merge_lines(&base.lines, &winner.lines, &loser.lines);
-    let ends = three_way(base.newline_at_end, winner.newline_at_end, loser.newline_at_end);
-    let bytes = join(&lines, uniform.then_some(ending), ends.unwrap_or(NewlineAtEnd::Present));
-    if is_overlap { Merged::Overlap(bytes) } else { Merged::Clean(bytes) }
+    let ends = three_way(
+        base.newline_at_end,
+        winner.newline_at_end,
+        loser.newline_at_end,
+    );
+    let bytes = join(
+        &lines,
+        uniform.then_some(ending),
+        ends.unwrap_or(NewlineAtEnd::Present),
+    );
+    if is_overlap {
+        Merged::Overlap(bytes)
+    } else {
+        Merged::Clean(bytes)
+    }
 }
 
 /// Returns content as text, if that is what it is.
 fn read(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+    std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.contains('\0'))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,12 +77,20 @@ impl Ending {
     fn of_text(text: &str) -> Option<Self> {
         let mut endings = text.split_inclusive('\n').filter_map(Self::of_line);
         let first = endings.next()?;
-        Some(if endings.all(|ending| ending == first) { first } else { Self::Mixed })
+        Some(if endings.all(|ending| ending == first) {
+            first
+        } else {
+            Self::Mixed
+        })
     }
 
     fn of_line(line: &str) -> Option<Self> {
         let content = line.strip_suffix('\n')?;
-        Some(if content.ends_with('\r') { Self::CrLf } else { Self::Lf })
+        Some(if content.ends_with('\r') {
+            Self::CrLf
+        } else {
+            Self::Lf
+        })
     }
 
     fn as_str(self) -> &'static str {
@@ -105,8 +132,15 @@ impl<'a> Text<'a> {
             last = Ending::of_line(line).unwrap_or(last);
             let text = line.strip_suffix('\n').unwrap_or(line);
             let is_crlf = text.len() < line.len() && last == Ending::CrLf;
-            let text = if is_crlf { text.strip_suffix('\r').unwrap_or(text) } else { text };
-            Line { text, ending: if uniform { Ending::Lf } else { last } }
+            let text = if is_crlf {
+                text.strip_suffix('\r').unwrap_or(text)
+            } else {
+                text
+            };
+            Line {
+                text,
+                ending: if uniform { Ending::Lf } else { last },
+            }
         };
         let lines = text.split_inclusive('\n').map(line).collect();
         let newline_at_end = match text.as_bytes().last() {
@@ -114,7 +148,10 @@ impl<'a> Text<'a> {
             Some(b'\n') => Some(NewlineAtEnd::Present),
             Some(_) => Some(NewlineAtEnd::Missing),
         };
-        Self { lines, newline_at_end }
+        Self {
+            lines,
+            newline_at_end,
+        }
     }
 }
 
@@ -164,7 +201,12 @@ fn is_blank(line: &Line<'_>) -> bool {
 }
 
 fn hunks<'a>(base: &[Line<'a>], side: &'a [Line<'a>]) -> Vec<Hunk<'a>> {
-    let mut input = InternedInput::default();
+    let interner = Interner::new(base.len() + side.len());
+    let mut input = InternedInput {
+        before: Vec::new(),
+        after: Vec::new(),
+        interner,
+    };
     input.update_before(base.iter().copied());
     input.update_after(side.iter().copied());
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
@@ -220,7 +262,11 @@ impl<'h, 'a> Region<'h, 'a> {
             // What is inserted before a line comes before what replaces that line.
             (Some(one), Some(other)) => {
                 let place = |hunk: &Hunk<'_>| (hunk.range.start, hunk.range.end);
-                if place(one) <= place(other) { one } else { other }
+                if place(one) <= place(other) {
+                    one
+                } else {
+                    other
+                }
             }
         };
         let mut range = first.range.clone();
@@ -251,7 +297,11 @@ impl<'h, 'a> Region<'h, 'a> {
         let (winner_region, winner_rest) = winner.split_at(from_winner);
         let (loser_region, loser_rest) = loser.split_at(from_loser);
         (*winner, *loser) = (winner_rest, loser_rest);
-        Some(Self { range, winner: winner_region, loser: loser_region })
+        Some(Self {
+            range,
+            winner: winner_region,
+            loser: loser_region,
+        })
     }
 
     fn resolve(&self, base: &[Line<'a>], merged: &mut Vec<Line<'a>>) -> Resolved {
@@ -268,7 +318,11 @@ impl<'h, 'a> Region<'h, 'a> {
         let all_items = is_list(&winner) && is_list(&loser);
         let at_end = self.range.start == base.len() && !base.is_empty();
         if self.range.is_empty() && (all_items || at_end) {
-            let same = if all_items { common_prefix(&winner, &loser) } else { 0 };
+            let same = if all_items {
+                common_prefix(&winner, &loser)
+            } else {
+                0
+            };
             merged.extend(loser);
             merged.extend(&winner[same..]);
             return Resolved::All;
@@ -297,8 +351,13 @@ fn common_prefix(a: &[Line<'_>], b: &[Line<'_>]) -> usize {
 
 /// Tells whether lines are items of a list (with what is indented below them) or rows of a table.
 fn is_list(lines: &[Line<'_>]) -> bool {
-    let mut lines = lines.iter().filter(|line| !is_blank(line)).map(|line| line.text);
-    let Some(first) = lines.next() else { return false };
+    let mut lines = lines
+        .iter()
+        .filter(|line| !is_blank(line))
+        .map(|line| line.text);
+    let Some(first) = lines.next() else {
+        return false;
+    };
     let indent = |text: &str| text.len() - text.trim_start().len();
     is_item(first) && lines.all(|line| is_item(line) || indent(line) > indent(first))
 }

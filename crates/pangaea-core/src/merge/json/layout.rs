@@ -19,17 +19,25 @@ impl Layout {
         // A string cannot hold a line break, so each one is layout.
         let indent = root.raw.split_once('\n').map(|(_, rest)| {
             let rest = rest.trim_start_matches(['\r', '\n']);
-            rest.chars().take_while(|c| matches!(c, ' ' | '\t')).collect()
+            rest.chars()
+                .take_while(|c| matches!(c, ' ' | '\t'))
+                .collect()
         });
         let is_crlf = root.raw.contains("\r\n");
-        let space_after_colon =
-            first_object(root).and_then(has_space_after_colon).unwrap_or(indent.is_some());
+        let space_after_colon = first_object(root)
+            .and_then(has_space_after_colon)
+            .unwrap_or(indent.is_some());
         let space_after_comma = match first_object(root) {
             // The usual printers put a space behind both or behind neither.
             Some(_) => space_after_colon,
             None => root.raw.contains(", "),
         };
-        Self { indent, is_crlf, space_after_colon, space_after_comma }
+        Self {
+            indent,
+            is_crlf,
+            space_after_colon,
+            space_after_comma,
+        }
     }
 
     /// Returns the line end.
@@ -48,13 +56,23 @@ impl Layout {
         match out {
             Out::Verbatim(raw) => text.push_str(raw),
             Out::Array(elements, shape) => {
-                let brackets = Brackets { open: '[', close: ']', shape: *shape, level };
+                let brackets = Brackets {
+                    open: '[',
+                    close: ']',
+                    shape: *shape,
+                    level,
+                };
                 self.write_items(&brackets, elements, text, |layout, element, text| {
                     layout.write(element, level + 1, text);
                 });
             }
             Out::Object(fields, shape) => {
-                let brackets = Brackets { open: '{', close: '}', shape: *shape, level };
+                let brackets = Brackets {
+                    open: '{',
+                    close: '}',
+                    shape: *shape,
+                    level,
+                };
                 self.write_items(&brackets, fields, text, |layout, (name, value), text| {
                     text.push_str(name);
                     text.push_str(if layout.space_after_colon { ": " } else { ":" });
@@ -72,7 +90,10 @@ impl Layout {
         write_item: impl Fn(&Self, &T, &mut String),
     ) {
         text.push(brackets.open);
-        let indent = self.indent.as_deref().filter(|_| !matches!(brackets.shape, Shape::Line { .. }));
+        let indent = self
+            .indent
+            .as_deref()
+            .filter(|_| !matches!(brackets.shape, Shape::Line { .. }));
         let is_padded = matches!(brackets.shape, Shape::Line { is_padded: true });
         for (place, item) in items.iter().enumerate() {
             match (indent, place) {
@@ -128,7 +149,11 @@ impl Shape {
             return None;
         }
         let is_padded = node.raw.as_bytes().get(1) == Some(&b' ');
-        Some(if node.raw.contains('\n') { Self::AsDocument } else { Self::Line { is_padded } })
+        Some(if node.raw.contains('\n') {
+            Self::AsDocument
+        } else {
+            Self::Line { is_padded }
+        })
     }
 }
 
@@ -146,9 +171,10 @@ impl<'a> Out<'a> {
     pub(super) fn relaid(node: &Node<'a>) -> Self {
         match &node.kind {
             Kind::Scalar => Self::Verbatim(node.raw),
-            Kind::Array(elements) => {
-                Self::Array(elements.iter().map(Self::relaid).collect(), Shape::AsDocument)
-            }
+            Kind::Array(elements) => Self::Array(
+                elements.iter().map(Self::relaid).collect(),
+                Shape::AsDocument,
+            ),
             Kind::Object(fields) => {
                 let field = |field: &super::Field<'a>| (field.raw_name, Self::relaid(&field.value));
                 Self::Object(fields.iter().map(field).collect(), Shape::AsDocument)

@@ -57,12 +57,18 @@ impl<'a> Node<'a> {
             b'{' => {
                 let fields: RawFields<'a> = serde_json::from_str(raw).ok()?;
                 let field = |(name, raw_name, value): (String, &'a RawValue, &'a RawValue)| {
-                    Some(Field { name, raw_name: raw_name.get(), value: inner(value)? })
+                    Some(Field {
+                        name,
+                        raw_name: raw_name.get(),
+                        value: inner(value)?,
+                    })
                 };
                 Kind::Object(fields.0.into_iter().map(field).collect::<Option<_>>()?)
             }
             // A string that cannot be decoded (half a surrogate pair) could not be compared.
-            b'"' => serde_json::from_str::<String>(raw).ok().map(|_| Kind::Scalar)?,
+            b'"' => serde_json::from_str::<String>(raw)
+                .ok()
+                .map(|_| Kind::Scalar)?,
             _ => Kind::Scalar,
         };
         Some(Self { raw, kind })
@@ -99,10 +105,14 @@ impl<'a> Node<'a> {
                 own.len() == other.len() && own.iter().zip(other).all(|(a, b)| a.is_same(b))
             }
             (Kind::Object(own), Kind::Object(other)) => {
-                let index: BTreeMap<&str, &Self> =
-                    other.iter().map(|field| (field.name.as_str(), &field.value)).collect();
+                let index: BTreeMap<&str, &Self> = other
+                    .iter()
+                    .map(|field| (field.name.as_str(), &field.value))
+                    .collect();
                 let has = |field: &Field<'a>| {
-                    index.get(field.name.as_str()).is_some_and(|value| field.value.is_same(value))
+                    index
+                        .get(field.name.as_str())
+                        .is_some_and(|value| field.value.is_same(value))
                 };
                 own.len() == other.len() && own.iter().all(has)
             }
@@ -164,13 +174,23 @@ mod tests {
     }
 
     fn same(a: &str, b: &str) -> bool {
-        Node::parse(a).expect("JSON").is_same(&Node::parse(b).expect("JSON"))
+        Node::parse(a)
+            .expect("JSON")
+            .is_same(&Node::parse(b).expect("JSON"))
     }
 
     #[test]
     fn what_is_json() {
         assert!(is_json(" {\"a\": [1, 1e400, \"\\u00fc\", null]}\n"));
-        for text in ["", "{", "{}{}", "{a:1}", "[1,]", "// x\n1", "{\"a\":1,\"\\u0061\":2}"] {
+        for text in [
+            "",
+            "{",
+            "{}{}",
+            "{a:1}",
+            "[1,]",
+            "// x\n1",
+            "{\"a\":1,\"\\u0061\":2}",
+        ] {
             assert!(!is_json(text), "{text}");
         }
         assert!(!is_json("\"\\ud800\"") && !is_json("{\"\\ud800\":1}"));
@@ -181,7 +201,10 @@ mod tests {
 
     #[test]
     fn what_means_the_same() {
-        assert!(same("{\"a\":1,\"b\":[true]}", "{ \"b\" : [ true ], \"a\" : 1 }"));
+        assert!(same(
+            "{\"a\":1,\"b\":[true]}",
+            "{ \"b\" : [ true ], \"a\" : 1 }"
+        ));
         assert!(same("\"\\u00fc\"", "\"ü\""));
         assert!(!same("1", "1.0"));
         assert!(!same("\"1\"", "1"));
