@@ -1,1 +1,46 @@
-//! pangaea-hub.
+//! A durable Gaia hub: the protocol of the stock hub and its reader under one listener, over an
+//! embedded index and a folder of immutable blobs.
+//!
+//! What it promises beyond the stock hub: an answer of success means that the file is on the
+//! disk; a file's tag, type, length and bytes always belong together; conditions are tested and
+//! applied as one, whatever the spelling of the path; an upload that breaks off changes nothing;
+//! a revocation is never forgotten. It makes no requests of its own.
+//!
+//! Not here: clients, encryption, what files mean, and how a process is told its settings.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), pangaea_hub::HubError> {
+//! use pangaea_hub::{Hub, HubConfig};
+//!
+//! let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 3000));
+//! let hub = Hub::start(HubConfig::new("hub-data", listen)).await?;
+//! println!("clients connect to {}", hub.url());
+//! hub.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A request goes through `server` (connections), `routes` (the raw target), `hub` (dispatch),
+//! then `write`, `listing` or `reads`; `auth` checks tokens, `upload` receives bodies into
+//! `blobs`, `commit` groups changes into transactions of the `index`, `gc` sweeps up.
+
+mod auth;
+mod blobs;
+mod commit;
+mod config;
+mod error;
+mod gc;
+mod hub;
+mod index;
+mod listing;
+mod reads;
+mod respond;
+mod routes;
+mod running;
+mod server;
+mod upload;
+mod write;
+
+pub use config::{HubConfig, HubUrlRule};
+pub use error::{HubError, IndexError};
+pub use running::{Hub, RunningHub};

@@ -1,0 +1,188 @@
+//! Who may do what: checks tokens, and remembers those whose signatures hold.
+//!
+//! Signatures depend on nothing but the token, so each is checked once while it is remembered.
+//! Everything that changes with time (end, revocation) is asked for every request, and revocation
+//! once more inside the transaction of the change. What tokens look like is `gaia`'s business.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gaia::address::Address;
+use gaia::auth::{AuthContext, AuthError, Authorization, Credentials, HubUrls, ProvenCredentials};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use lru::LruCache;
+use sha2::{Digest as _, Sha256};
+
+use crate::index::Revocations;
+
+/// Proven tokens that are remembered.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// What this hub asks of tokens, beyond that they are genuine.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) server_name: String,
+    /// The URLs of which a token must name one; nothing means that it need not.
+    pub(crate) hub_urls: Option<Vec<String>>,
+    /// The addresses that may write; nothing means everybody.
+    pub(crate) whitelist: Option<BTreeSet<Address>>,
+}
+
+/// Checks the `Authorization` header of requests.
+pub(crate) struct Gate {
+    rules: Arc<Rules>,
+    revocations: Arc<Revocations>,
+    remembered: Mutex<LruCache<[u8; 32], Proof>>,
+}
+
+/// A token whose signatures hold.
+#[derive(Clone, Debug)]
+struct Proof {
+    credentials: ProvenCredentials,
+    kind: TokenKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum TokenKind {
+    V1,
+    /// Says neither when it was made nor when it ends.
+    Legacy,
+}
+
+/// Leave to work on one bucket, given to one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    rules: Arc<Rules>,
+    proof: Proof,
+    authorization: Authorization,
+    /// The revocation time that the token was checked against.
+    oldest_valid: u64,
+}
+
+impl Gate {
+    pub(crate) fn new(rules: Rules, revocations: Arc<Revocations>) -> Self {
+        Self {
+            rules: Arc::new(rules),
+            revocations,
+            remembered: Mutex::new(LruCache::new(REMEMBERED_MAX)),
+        }
+    }
+
+    /// Checks the token of a request against a bucket.
+    pub(crate) fn admit(&self, headers: &HeaderMap, bucket: &str) -> Result<Grant, AuthError> {
+        let header = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .ok_or(AuthError::Unreadable)?;
+        // Any alphanumeric text is let through to here; one that is no address is no token's.
+        let bucket = Address::parse(bucket).map_err(|_| AuthError::OtherBucket)?;
+        let fingerprint = Sha256::digest(header).into();
+        if let Some(proof) = self.recall(&fingerprint) {
+            return self.grant(proof, &bucket);
+        }
+        let credentials = Credentials::parse(header)?.prove(&self.rules.server_name)?;
+        let proof = Proof {
+            credentials,
+            kind: TokenKind::of(header),
+        };
+        let grant = self.grant(proof.clone(), &bucket)?;
+        self.remember(fingerprint, proof);
+        Ok(grant)
+    }
+
+    fn grant(&self, proof: Proof, bucket: &Address) -> Result<Grant, AuthError> {
+        let oldest_valid = self.revocations.oldest_valid(bucket);
+        let authorization = proof.authorize(&self.rules, bucket, oldest_valid)?;
+        Ok(Grant {
+            rules: Arc::clone(&self.rules),
+            proof,
+            authorization,
+            oldest_valid,
+        })
+    }
+
+    fn recall(&self, fingerprint: &[u8; 32]) -> Option<Proof> {
+        let mut remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        remembered.get(fingerprint).cloned()
+    }
+
+    fn remember(&self, fingerprint: [u8; 32], proof: Proof) {
+        let mut remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        remembered.put(fingerprint, proof);
+    }
+}
+
+impl TokenKind {
+    /// Only v1 tokens have a version before a colon; base64 has no colon.
+    fn of(header: &str) -> Self {
+        if header.contains(':') {
+            Self::V1
+        } else {
+            Self::Legacy
+        }
+    }
+}
+
+impl Proof {
+    fn authorize(
+        &self,
+        rules: &Rules,
+        bucket: &Address,
+        oldest_valid: u64,
+    ) -> Result<Authorization, AuthError> {
+        let context = AuthContext {
+            server_name: &rules.server_name,
+            bucket,
+            now_seconds: now_seconds(),
+            revoked_before_seconds: (oldest_valid > 0).then_some(oldest_valid),
+            hub_urls: rules
+                .hub_urls
+                .as_deref()
+                .map_or(HubUrls::Any, HubUrls::OneOf),
+            whitelist: rules.whitelist.as_ref(),
+        };
+        let authorization = self.credentials.authorize(&context)?;
+        // The stock hub lets a legacy token in even after a revocation. Nothing tells a stolen
+        // one from another, so here a revocation means all of them.
+        if self.kind == TokenKind::Legacy && oldest_valid > 0 {
+            return Err(AuthError::RevokedUndated {
+                revoked_before_seconds: oldest_valid,
+            });
+        }
+        Ok(authorization)
+    }
+}
+
+impl Grant {
+    /// The bucket, the scopes, and what they allow.
+    pub(crate) fn authorization(&self) -> &Authorization {
+        &self.authorization
+    }
+
+    /// Asks again, if the bucket's revocation time moved since the request began.
+    pub(crate) fn check_again(&self, oldest_valid: u64) -> Result<(), AuthError> {
+        if oldest_valid == self.oldest_valid {
+            return Ok(());
+        }
+        let bucket = self.authorization.bucket();
+        self.proof.authorize(&self.rules, bucket, oldest_valid)?;
+        Ok(())
+    }
+}
+
+/// Seconds since 1970.
+fn now_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}

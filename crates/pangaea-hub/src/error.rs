@@ -1,0 +1,152 @@
+//! What can go wrong: with the hub as a whole ([`HubError`]), and with one request (`Refusal`).
+//!
+//! A refusal knows its status and the words that stock clients are used to. What is said to the
+//! client never holds the inner cause; that goes to the log, where the answer is made.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use gaia::auth::AuthError;
+use gaia::etag::ETag;
+use gaia::path::PathError;
+use http::StatusCode;
+
+pub use crate::index::IndexError;
+
+/// Why a hub could not start or went down.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The data folder cannot be used.
+    #[error("cannot use the data folder {path}: {source}; check that it exists and is writable")]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another hub has the data folder.
+    #[error("another hub is using the data folder {path}; stop it first")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The index cannot be opened.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address or port")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A setting makes no sense.
+    #[error("the setting `{name}` is wrong: {reason}")]
+    Setting {
+        /// The field of [`crate::HubConfig`].
+        name: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A part of the hub stopped by itself.
+    #[error("the hub stopped because of a fault of its own ({0}); start it again and report this")]
+    Fault(&'static str),
+}
+
+/// Why one request is not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// No file can have this path.
+    #[error("{}", .0.stock_message())]
+    BadPath(PathError),
+    /// The escapes of the URL are broken.
+    #[error("Failed to decode param")]
+    BadUrl,
+    /// No route has this method and path.
+    #[error("Cannot {method} {path}")]
+    NoRoute { method: String, path: String },
+    #[error("File does not exist")]
+    NoSuchFile,
+    #[error("{message}")]
+    Precondition {
+        message: &'static str,
+        current: Option<ETag>,
+    },
+    #[error("Max file upload size is {max_megabytes} megabytes. {rejected}")]
+    TooLarge {
+        max_megabytes: u32,
+        rejected: String,
+    },
+    /// The JSON body of a request is too large.
+    #[error("request entity too large")]
+    JsonTooLarge,
+    /// The JSON body of a request cannot be read.
+    #[error("{0}")]
+    BadJson(&'static str),
+    #[error("{0}")]
+    BadContentType(&'static str),
+    #[error("Content-Encoding is not supported: files are stored as they are sent")]
+    ContentEncoding,
+    /// The client sends too slowly or not at all.
+    #[error("The request took too long to arrive")]
+    TooSlow,
+    /// The client went away while it sent.
+    #[error("The request ended early")]
+    Incomplete,
+    /// A range outside the file.
+    #[error("Range not satisfiable")]
+    Range { size: u64 },
+    /// A failure of this hub. Clients learn nothing of it.
+    #[error("Server Error")]
+    Index(#[from] IndexError),
+    /// A failure of this hub's disk.
+    #[error("Server Error")]
+    Disk(#[from] io::Error),
+}
+
+impl Refusal {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Auth(_) => StatusCode::UNAUTHORIZED,
+            Self::BadPath(_) => StatusCode::FORBIDDEN,
+            Self::BadUrl | Self::BadJson(_) | Self::BadContentType(_) | Self::Incomplete => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NoRoute { .. } | Self::NoSuchFile => StatusCode::NOT_FOUND,
+            Self::Precondition { .. } => StatusCode::PRECONDITION_FAILED,
+            Self::TooLarge { .. } | Self::JsonTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Index(IndexError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Index(_) | Self::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The `error` member of the body, where the stock hub has one.
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Auth(error) => Some(error.name()),
+            Self::BadPath(_) => Some("BadPathError"),
+            Self::NoSuchFile => Some("DoesNotExist"),
+            Self::Precondition { .. } => Some("PreconditionFailedError"),
+            Self::TooLarge { .. } => Some("PayloadTooLargeError"),
+            Self::BadContentType(_) => Some("InvalidInputError"),
+            Self::BadUrl
+            | Self::NoRoute { .. }
+            | Self::JsonTooLarge
+            | Self::BadJson(_)
+            | Self::ContentEncoding
+            | Self::TooSlow
+            | Self::Incomplete
+            | Self::Range { .. }
+            | Self::Index(_)
+            | Self::Disk(_) => None,
+        }
+    }
+}

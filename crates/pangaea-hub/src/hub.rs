@@ -1,0 +1,181 @@
+//! The hub as its routes see it: its parts, and which route answers what.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use gaia::challenge::challenge_text;
+use gaia::hub_info::{AUTH_VERSION, Announcement, HubInfo, PANGAEA_VERSION, feature};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::auth::Gate;
+use crate::blobs::Blobs;
+use crate::commit::Committer;
+use crate::config::HubConfig;
+use crate::error::Refusal;
+use crate::index::Index;
+use crate::reads::{self, ReadRequest};
+use crate::respond::{self, Body};
+use crate::routes::{READ_PREFIX, Route, route};
+use crate::{listing, write};
+
+/// What this hub offers beyond the stock protocol.
+const FEATURES: [&str; 4] = [
+    feature::CONDITIONAL_DELETE,
+    feature::NOT_MODIFIED,
+    feature::RANGE,
+    feature::TAG_IN_CONFLICT,
+];
+
+const METHODS: &str = "DELETE,POST,GET,OPTIONS,HEAD";
+const READ_METHODS: &str = "GET,HEAD,OPTIONS";
+/// The stock clients send `x-hiro-product`, which the stock hub's own list lacks.
+const ALLOWED_HEADERS: HeaderValue =
+    HeaderValue::from_static("Authorization,Content-Type,If-Match,If-None-Match,x-hiro-product");
+const READ_HEADERS: HeaderValue = HeaderValue::from_static("If-None-Match,Range,x-hiro-product");
+
+/// Everything that requests share.
+pub(crate) struct Hub {
+    config: HubConfig,
+    read_at: ReadAt,
+    gate: Gate,
+    index: Index,
+    blobs: Arc<Blobs>,
+    committer: Committer,
+}
+
+/// Where clients are told to read files.
+pub(crate) enum ReadAt {
+    /// Below this prefix, which ends in a slash.
+    Prefix(String),
+    /// At whatever host a request names, because the hub cannot know its own address.
+    RequestHost { fallback: String },
+}
+
+impl Hub {
+    pub(crate) fn new(
+        config: HubConfig,
+        read_at: ReadAt,
+        gate: Gate,
+        index: Index,
+        blobs: Arc<Blobs>,
+        committer: Committer,
+    ) -> Self {
+        Self {
+            config,
+            read_at,
+            gate,
+            index,
+            blobs,
+            committer,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &HubConfig {
+        &self.config
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn blobs(&self) -> &Arc<Blobs> {
+        &self.blobs
+    }
+
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.committer
+    }
+
+    /// The prefix that the client of a request reads below.
+    pub(crate) fn read_prefix(&self, headers: &HeaderMap) -> Cow<'_, str> {
+        match &self.read_at {
+            ReadAt::Prefix(prefix) => Cow::Borrowed(prefix),
+            ReadAt::RequestHost { fallback } => match request_host(headers) {
+                Some(host) => Cow::Owned(format!("http://{host}{READ_PREFIX}")),
+                None => Cow::Borrowed(fallback),
+            },
+        }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let answer = self.dispatch(request).await;
+        respond::finish(answer.unwrap_or_else(|refusal| respond::refusal(&refusal)))
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        let method = request.method().clone();
+        // Clones share the text.
+        let uri = request.uri().clone();
+        let target = uri.path();
+        let Some(route) = route(&method, target) else {
+            let path = target.to_owned();
+            return Err(Refusal::NoRoute {
+                method: method.to_string(),
+                path,
+            });
+        };
+        match route {
+            Route::Store { bucket, path } => write::store(self, request, bucket, path).await,
+            Route::Read { bucket, path } => {
+                let headers = request.headers();
+                let read = ReadRequest {
+                    method: &method,
+                    headers,
+                    bucket,
+                    raw_path: path,
+                };
+                reads::read(self, &read).await
+            }
+            Route::Delete { bucket, path } => {
+                write::delete(self, request.headers(), bucket, path).await
+            }
+            Route::ListFiles { bucket } => {
+                let (head, body) = request.into_parts();
+                listing::list_files(self, &head.headers, body, bucket).await
+            }
+            Route::RevokeAll { bucket } => {
+                let (head, body) = request.into_parts();
+                listing::revoke_all(self, &head.headers, body, bucket).await
+            }
+            Route::HubInfo => Ok(self.hub_info(&method, request.headers())),
+            Route::Preflight => Ok(respond::preflight(METHODS, ALLOWED_HEADERS)),
+            Route::ReadPreflight => {
+                let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+                let allowed = asked.cloned().unwrap_or(READ_HEADERS);
+                Ok(respond::preflight(READ_METHODS, allowed))
+            }
+        }
+    }
+
+    fn hub_info(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        let info = HubInfo {
+            challenge_text: challenge_text(&self.config.server_name),
+            latest_auth_version: Some(AUTH_VERSION.to_owned()),
+            max_file_upload_size_megabytes: f64::from(self.config.max_file_megabytes),
+            read_url_prefix: self.read_prefix(headers).into_owned(),
+            pangaea: Some(Announcement {
+                version: PANGAEA_VERSION,
+                features: FEATURES.map(str::to_owned).to_vec(),
+            }),
+        };
+        let mut response = respond::json(StatusCode::OK, &info);
+        if *method == Method::HEAD {
+            *response.body_mut() = respond::nothing();
+        }
+        response
+    }
+}
+
+/// The host that a request names, if it is one and nothing else.
+fn request_host(headers: &HeaderMap) -> Option<&str> {
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let parsed: http::uri::Authority = host.parse().ok()?;
+    (!parsed.as_str().contains('@')).then_some(host)
+}

@@ -1,0 +1,337 @@
+//! Applying changes: the one transaction in which conditions are tested and versions replaced.
+//!
+//! A change is tested before anything of it is written, so a refused one leaves nothing behind
+//! and the others of its transaction stand. What must be told to the rest of the hub after the
+//! transaction is durable is collected and handed out then, never before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gaia::address::Address;
+use gaia::etag::ETag;
+use gaia::path::FilePath;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::sqlite::{Revocations, signed, stored_etag, unsigned};
+use super::{
+    Change, Condition, DeleteChange, FileKey, IndexError, NewBody, RevokeChange, StoreChange,
+    Verdict,
+};
+use crate::blobs::BlobId;
+
+/// The one connection that writes, and what it keeps true beside the database.
+pub(crate) struct Writer {
+    connection: Connection,
+    revocations: Arc<Revocations>,
+}
+
+/// What a durable group of changes means for the rest of the hub.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// One for each change, in order.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// Blobs that lost a reference and may have no other.
+    pub(crate) released: Vec<BlobId>,
+}
+
+impl Writer {
+    pub(crate) fn new(connection: Connection, revocations: Arc<Revocations>) -> Self {
+        Self {
+            connection,
+            revocations,
+        }
+    }
+
+    /// Applies the changes in order, in one transaction that is durable on return. On an error
+    /// none of them took place.
+    pub(crate) fn apply(&mut self, changes: &[&Change]) -> Result<Applied, IndexError> {
+        let mut group = Group {
+            transaction: self.connection.transaction()?,
+            now_ms: now_ms(),
+            buckets: BTreeMap::new(),
+            applied: Applied::default(),
+        };
+        for change in changes {
+            let verdict = group.apply(change)?;
+            group.applied.verdicts.push(verdict);
+        }
+        let (applied, revoked) = group.commit()?;
+        for (bucket, oldest_valid) in revoked {
+            self.revocations.raise(&bucket, oldest_valid);
+        }
+        Ok(applied)
+    }
+}
+
+/// A transaction under way. Buckets are read once and written once, however many of the
+/// group's changes touch them.
+struct Group<'a> {
+    transaction: Transaction<'a>,
+    now_ms: i64,
+    buckets: BTreeMap<Address, Bucket>,
+    applied: Applied,
+}
+
+#[derive(Clone, Copy)]
+struct Bucket {
+    id: i64,
+    seq: i64,
+    oldest_valid: u64,
+    changed: Changed,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Changed {
+    No,
+    Files,
+    Revocation,
+}
+
+/// The row that a change finds in its place.
+struct Current {
+    etag: ETag,
+    digest: BlobId,
+    body: Option<i64>,
+}
+
+impl Group<'_> {
+    fn apply(&mut self, change: &Change) -> Result<Verdict, IndexError> {
+        let bucket = self.bucket(change.bucket())?;
+        if let Err(error) = change.grant().check_again(bucket.oldest_valid) {
+            return Ok(Verdict::Unauthorized(error));
+        }
+        match change {
+            Change::Store(change) => self.store(bucket, change),
+            Change::Delete(change) => self.delete(bucket, change),
+            Change::Revoke(change) => self.revoke(change),
+        }
+    }
+
+    fn store(&mut self, bucket: Bucket, change: &StoreChange) -> Result<Verdict, IndexError> {
+        let current = self.current(bucket, &change.key.path)?;
+        if let Some(refusal) = refusal(&change.condition, current.as_ref()) {
+            return Ok(refusal);
+        }
+        let mut reusable = None;
+        match (current, &change.archive_to) {
+            (Some(_), Some(history)) => self.rename(bucket, &change.key, history)?,
+            (Some(current), None) => reusable = self.release(&current),
+            (None, _) => {}
+        }
+        let body = match &change.body {
+            NewBody::Inline(bytes) => Some(self.put_body(reusable, bytes)?),
+            NewBody::Blob(_) => {
+                self.drop_body(reusable)?;
+                None
+            }
+        };
+        let seq = self.next_seq(&change.key.bucket);
+        let mut statement = self.transaction.prepare_cached(
+            "INSERT OR REPLACE INTO files
+             (bucket, path, size, etag, content_type, modified_ms, seq, digest, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        statement.execute(params![
+            bucket.id,
+            change.key.path.as_str(),
+            signed(change.size),
+            change.etag.as_str(),
+            change.content_type,
+            self.now_ms,
+            seq,
+            change.digest.as_bytes().as_slice(),
+            body,
+        ])?;
+        Ok(Verdict::Done)
+    }
+
+    fn delete(&mut self, bucket: Bucket, change: &DeleteChange) -> Result<Verdict, IndexError> {
+        let Some(current) = self.current(bucket, &change.key.path)? else {
+            return Ok(Verdict::NoSuchFile);
+        };
+        if let Some(refusal) = refusal(&change.condition, Some(&current)) {
+            return Ok(refusal);
+        }
+        if let Some(history) = &change.archive_to {
+            self.rename(bucket, &change.key, history)?;
+            return Ok(Verdict::Done);
+        }
+        let body = self.release(&current);
+        self.drop_body(body)?;
+        let mut statement = self
+            .transaction
+            .prepare_cached("DELETE FROM files WHERE bucket = ?1 AND path = ?2")?;
+        statement.execute(params![bucket.id, change.key.path.as_str()])?;
+        drop(statement);
+        self.next_seq(&change.key.bucket);
+        Ok(Verdict::Done)
+    }
+
+    fn revoke(&mut self, change: &RevokeChange) -> Result<Verdict, IndexError> {
+        if let Some(bucket) = self.buckets.get_mut(&change.bucket)
+            && change.oldest_valid > bucket.oldest_valid
+        {
+            bucket.oldest_valid = change.oldest_valid;
+            bucket.changed = Changed::Revocation;
+        }
+        Ok(Verdict::Done)
+    }
+
+    fn bucket(&mut self, address: &Address) -> Result<Bucket, IndexError> {
+        if let Some(bucket) = self.buckets.get(address) {
+            return Ok(*bucket);
+        }
+        let bucket = match self.load_bucket(address)? {
+            Some(bucket) => bucket,
+            None => self.create_bucket(address)?,
+        };
+        self.buckets.insert(*address, bucket);
+        Ok(bucket)
+    }
+
+    fn load_bucket(&self, address: &Address) -> Result<Option<Bucket>, IndexError> {
+        let mut statement = self
+            .transaction
+            .prepare_cached("SELECT id, seq, oldest_valid FROM buckets WHERE address = ?1")?;
+        let row = statement
+            .query_row([address.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        let Some((id, seq, oldest_valid)) = row else {
+            return Ok(None);
+        };
+        let oldest_valid = unsigned(oldest_valid)?;
+        Ok(Some(Bucket {
+            id,
+            seq,
+            oldest_valid,
+            changed: Changed::No,
+        }))
+    }
+
+    fn create_bucket(&self, address: &Address) -> Result<Bucket, IndexError> {
+        let mut statement = self
+            .transaction
+            .prepare_cached("INSERT INTO buckets (address) VALUES (?1)")?;
+        let id = statement.insert([address.as_str()])?;
+        Ok(Bucket {
+            id,
+            seq: 0,
+            oldest_valid: 0,
+            changed: Changed::No,
+        })
+    }
+
+    /// The bucket's next sequence number. It only grows, and a number belongs to one change.
+    fn next_seq(&mut self, address: &Address) -> i64 {
+        self.buckets.get_mut(address).map_or(0, |bucket| {
+            bucket.seq += 1;
+            if bucket.changed == Changed::No {
+                bucket.changed = Changed::Files;
+            }
+            bucket.seq
+        })
+    }
+
+    fn current(&self, bucket: Bucket, path: &FilePath) -> Result<Option<Current>, IndexError> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT etag, digest, body FROM files WHERE bucket = ?1 AND path = ?2",
+        )?;
+        let mut rows = statement.query(params![bucket.id, path.as_str()])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let etag = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        Ok(Some(Current {
+            etag: stored_etag(etag)?,
+            digest: BlobId::new(row.get(1)?),
+            body: row.get(2)?,
+        }))
+    }
+
+    /// Takes a version's body out of use: an inline body's row is returned for the next body to
+    /// be written over, a blob is noted for the sweeper.
+    fn release(&mut self, current: &Current) -> Option<i64> {
+        if current.body.is_none() {
+            self.applied.released.push(current.digest);
+        }
+        current.body
+    }
+
+    fn put_body(&self, reusable: Option<i64>, bytes: &[u8]) -> Result<i64, IndexError> {
+        if let Some(id) = reusable {
+            let mut statement = self
+                .transaction
+                .prepare_cached("UPDATE bodies SET data = ?2 WHERE id = ?1")?;
+            statement.execute(params![id, bytes])?;
+            return Ok(id);
+        }
+        let mut statement = self
+            .transaction
+            .prepare_cached("INSERT INTO bodies (data) VALUES (?1)")?;
+        Ok(statement.insert([bytes])?)
+    }
+
+    fn drop_body(&self, body: Option<i64>) -> Result<(), IndexError> {
+        if let Some(id) = body {
+            let mut statement = self
+                .transaction
+                .prepare_cached("DELETE FROM bodies WHERE id = ?1")?;
+            statement.execute([id])?;
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, bucket: Bucket, from: &FileKey, to: &FilePath) -> Result<(), IndexError> {
+        let seq = self.next_seq(&from.bucket);
+        let mut statement = self.transaction.prepare_cached(
+            "UPDATE files SET path = ?3, seq = ?4 WHERE bucket = ?1 AND path = ?2",
+        )?;
+        statement.execute(params![bucket.id, from.path.as_str(), to.as_str(), seq])?;
+        Ok(())
+    }
+
+    fn commit(self) -> Result<(Applied, Vec<(Address, u64)>), IndexError> {
+        let mut revoked = Vec::new();
+        {
+            let mut statement = self
+                .transaction
+                .prepare_cached("UPDATE buckets SET seq = ?2, oldest_valid = ?3 WHERE id = ?1")?;
+            for (address, bucket) in self.buckets {
+                if bucket.changed == Changed::No {
+                    continue;
+                }
+                statement.execute(params![bucket.id, bucket.seq, signed(bucket.oldest_valid)])?;
+                if bucket.changed == Changed::Revocation {
+                    revoked.push((address, bucket.oldest_valid));
+                }
+            }
+        }
+        self.transaction.commit()?;
+        Ok((self.applied, revoked))
+    }
+}
+
+/// The verdict against a change whose condition does not hold.
+fn refusal(condition: &Condition, current: Option<&Current>) -> Option<Verdict> {
+    let holds = match condition {
+        Condition::Any => true,
+        Condition::Missing => current.is_none(),
+        Condition::Tagged(tags) => current.is_some_and(|current| tags.contains(&current.etag)),
+    };
+    if holds {
+        return None;
+    }
+    Some(Verdict::ConditionFailed {
+        current: current.map(|current| current.etag.clone()),
+    })
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

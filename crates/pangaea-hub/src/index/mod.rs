@@ -1,0 +1,173 @@
+//! The index: which version every path of every bucket has, and when tokens were revoked.
+//!
+//! This is the seam to other databases. Everything above it speaks in [`Change`]s, [`Verdict`]s
+//! and [`Version`]s and every call names its bucket first, so a bucket never crosses a shard.
+//! `sqlite` holds the embedded implementation's schema and connections, `apply` the transaction,
+//! `list` the listing. HTTP and file bodies above 64 KiB are not known here.
+
+mod apply;
+mod list;
+mod sqlite;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use gaia::address::Address;
+use gaia::auth::AuthError;
+use gaia::etag::ETag;
+use gaia::path::FilePath;
+
+use crate::auth::Grant;
+use crate::blobs::{BlobId, StagedBlob};
+
+pub(crate) use apply::{Applied, Writer};
+pub(crate) use list::{History, ListRequest, Naming, parse_cursor};
+pub(crate) use sqlite::{Index, Revocations};
+
+/// One file of one bucket: the key by which versions are found, compared and ordered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileKey {
+    pub(crate) bucket: Address,
+    pub(crate) path: FilePath,
+}
+
+/// What the index knows of a path's current version. Tag, type, length and body come from one
+/// row, so that an answer made of them can never mix two versions.
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) size: u64,
+    pub(crate) etag: ETag,
+    pub(crate) content_type: String,
+    pub(crate) modified_ms: i64,
+    pub(crate) body: StoredBody,
+}
+
+/// Where a version's bytes are.
+#[derive(Clone, Debug)]
+pub(crate) enum StoredBody {
+    /// In the index itself.
+    Inline(Bytes),
+    /// In an immutable file named by its digest.
+    Blob(BlobId),
+}
+
+/// The bytes of a version that is about to be committed.
+#[derive(Debug)]
+pub(crate) enum NewBody {
+    /// Small enough to live in the index.
+    Inline(Bytes),
+    /// Already durable in the blob folder; the guard keeps the sweeper away until the commit.
+    Blob(StagedBlob),
+}
+
+/// What must hold of the current version for a change to be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Nothing: the change wins over whatever is there.
+    Any,
+    /// No version exists.
+    Missing,
+    /// The current version has one of these tags. An empty list never holds.
+    Tagged(Vec<ETag>),
+}
+
+/// One change to a bucket, decided and made durable as a whole.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// Writes a version.
+    Store(StoreChange),
+    /// Removes a path.
+    Delete(DeleteChange),
+    /// Refuses tokens issued before a time.
+    Revoke(RevokeChange),
+}
+
+impl Change {
+    pub(crate) fn bucket(&self) -> &Address {
+        match self {
+            Self::Store(change) => &change.key.bucket,
+            Self::Delete(change) => &change.key.bucket,
+            Self::Revoke(change) => &change.bucket,
+        }
+    }
+
+    /// What lets the sender make this change.
+    pub(crate) fn grant(&self) -> &Grant {
+        match self {
+            Self::Store(change) => &change.grant,
+            Self::Delete(change) => &change.grant,
+            Self::Revoke(change) => &change.grant,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct StoreChange {
+    pub(crate) key: FileKey,
+    pub(crate) condition: Condition,
+    pub(crate) grant: Grant,
+    /// Where an existing version is moved to instead of being replaced.
+    pub(crate) archive_to: Option<FilePath>,
+    pub(crate) body: NewBody,
+    pub(crate) size: u64,
+    pub(crate) etag: ETag,
+    pub(crate) digest: BlobId,
+    pub(crate) content_type: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct DeleteChange {
+    pub(crate) key: FileKey,
+    pub(crate) condition: Condition,
+    pub(crate) grant: Grant,
+    /// Where the version is moved to instead of being removed.
+    pub(crate) archive_to: Option<FilePath>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RevokeChange {
+    pub(crate) bucket: Address,
+    pub(crate) grant: Grant,
+    pub(crate) oldest_valid: u64,
+}
+
+/// What became of a [`Change`]. Everything but `Done` left the bucket as it was.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Applied and durable.
+    Done,
+    /// The condition did not hold; the tag that the path has now.
+    ConditionFailed { current: Option<ETag> },
+    /// There is no such file.
+    NoSuchFile,
+    /// The token was revoked since the request began.
+    Unauthorized(AuthError),
+}
+
+/// A failure of the index's storage.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// The database refused or failed an operation.
+    #[error("the hub's index failed: {0}; check the disk that holds the data folder")]
+    Database(#[from] rusqlite::Error),
+    /// The database was written by a newer hub.
+    #[error(
+        "the index in {path} has format {found}, and this hub knows formats up to {known}; \
+         start the newer hub that wrote it"
+    )]
+    NewerFormat {
+        /// The index file.
+        path: PathBuf,
+        /// The format found in it.
+        found: i64,
+        /// The newest format this hub can write.
+        known: i64,
+    },
+    /// The database holds something that this hub cannot have written.
+    #[error("the hub's index is damaged: {0}; restore it from a backup")]
+    Damaged(&'static str),
+    /// The hub is stopping and takes no more changes.
+    #[error("the hub is stopping; try again when it is back")]
+    Stopping,
+}

@@ -1,0 +1,271 @@
+//! The embedded index: schema, connections, and looking up one path.
+//!
+//! One connection writes (it belongs to the commit thread), a few read. WAL lets them go on at
+//! the same time, and `synchronous=FULL` makes a returned commit a durable one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use gaia::address::Address;
+use gaia::etag::ETag;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use tokio::sync::Semaphore;
+
+use super::{FileKey, IndexError, StoredBody, Version};
+use crate::blobs::BlobId;
+
+/// The newest index format that this code reads and writes.
+const FORMAT: i64 = 1;
+
+/// Bodies are kept apart from the file rows so that a listing walks small rows only.
+const SCHEMA: &str = "
+CREATE TABLE buckets (
+    id INTEGER PRIMARY KEY,
+    address TEXT NOT NULL UNIQUE,
+    seq INTEGER NOT NULL DEFAULT 0,
+    oldest_valid INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE files (
+    bucket INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    modified_ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    body INTEGER,
+    PRIMARY KEY (bucket, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX files_by_blob ON files (digest) WHERE body IS NULL;
+CREATE TABLE bodies (
+    id INTEGER PRIMARY KEY,
+    data BLOB NOT NULL
+) STRICT;
+";
+
+const FIND_FILE: &str = "
+SELECT f.size, f.etag, f.content_type, f.modified_ms, f.digest, b.data
+FROM buckets k
+JOIN files f ON f.bucket = k.id
+LEFT JOIN bodies b ON b.id = f.body
+WHERE k.address = ?1 AND f.path = ?2";
+
+const FIND_TAG: &str = "
+SELECT f.etag FROM files f
+WHERE f.bucket = (SELECT id FROM buckets WHERE address = ?1) AND f.path = ?2";
+
+/// The time before which each bucket's tokens are refused. Kept in memory as well, because every
+/// request asks; the commit thread adds to it after the value is durable and before it answers.
+#[derive(Debug, Default)]
+pub(crate) struct Revocations(RwLock<BTreeMap<Address, u64>>);
+
+impl Revocations {
+    /// The oldest issue time that the bucket still accepts; zero when nothing was revoked.
+    pub(crate) fn oldest_valid(&self, bucket: &Address) -> u64 {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(bucket).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn raise(&self, bucket: &Address, oldest_valid: u64) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entry(*bucket).or_insert(0);
+        *entry = oldest_valid.max(*entry);
+    }
+}
+
+/// The reading half of the index; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Index(Arc<Readers>);
+
+#[derive(Debug)]
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+    revocations: Arc<Revocations>,
+}
+
+impl Index {
+    /// Opens the index at `path`, creating it if need be, and returns it with the one
+    /// connection that may write.
+    pub(crate) fn open(path: &Path, readers: usize) -> Result<(Self, Connection), IndexError> {
+        let mut writer = Connection::open(path)?;
+        configure_writer(&writer)?;
+        migrate(path, &mut writer)?;
+        let revocations = load_revocations(&writer)?;
+        let index = Self(Arc::new(Readers {
+            path: path.to_owned(),
+            idle: Mutex::new(Vec::new()),
+            permits: Semaphore::new(readers),
+            revocations: Arc::new(revocations),
+        }));
+        Ok((index, writer))
+    }
+
+    pub(crate) fn revocations(&self) -> &Arc<Revocations> {
+        &self.0.revocations
+    }
+
+    /// The current version of a path, with an inline body if it has one, as of one moment.
+    pub(crate) async fn find(&self, key: FileKey) -> Result<Option<Version>, IndexError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(FIND_FILE)?;
+            let found = statement
+                .query_row((key.bucket.as_str(), key.path.as_str()), |row| {
+                    Ok(version_of(row))
+                })
+                .optional()?;
+            found.transpose()
+        })
+        .await
+    }
+
+    /// The tag of a path's current version.
+    pub(crate) async fn find_tag(&self, key: FileKey) -> Result<Option<ETag>, IndexError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(FIND_TAG)?;
+            let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
+            let Some(row) = rows.next()? else {
+                return Ok(None);
+            };
+            stored_etag(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map(Some)
+        })
+        .await
+    }
+
+    /// Whether any version of any bucket has its bytes in this blob.
+    pub(crate) fn is_referenced(connection: &Connection, blob: BlobId) -> Result<bool, IndexError> {
+        let mut statement = connection
+            .prepare_cached("SELECT 1 FROM files WHERE digest = ?1 AND body IS NULL LIMIT 1")?;
+        Ok(statement.exists([blob.as_bytes().as_slice()])?)
+    }
+
+    /// Runs a query on a reading connection, off the async threads.
+    pub(crate) async fn read<T, F>(&self, query: F) -> Result<T, IndexError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, IndexError> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.0);
+        // The permit bounds connections, and with them the blocking threads that queries take.
+        let permit = self
+            .0
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| IndexError::Stopping)?;
+        let answer = tokio::task::spawn_blocking(move || {
+            let connection = readers.take()?;
+            let answer = query(&connection);
+            readers.give_back(connection);
+            answer
+        })
+        .await;
+        drop(permit);
+        answer.unwrap_or(Err(IndexError::Stopping))
+    }
+}
+
+impl Readers {
+    fn take(&self) -> Result<Connection, IndexError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => open_reader(&self.path),
+        }
+    }
+
+    fn give_back(&self, connection: Connection) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
+    }
+}
+
+fn open_reader(path: &Path) -> Result<Connection, IndexError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?;
+    Ok(connection)
+}
+
+fn configure_writer(connection: &Connection) -> Result<(), IndexError> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Checkpoints cost their own fsync: fewer and larger ones suit many small commits.
+    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update(None, "cache_size", -32 * 1024)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), IndexError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > FORMAT {
+        return Err(IndexError::NewerFormat {
+            path: path.to_owned(),
+            found,
+            known: FORMAT,
+        });
+    }
+    if found < FORMAT {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn load_revocations(connection: &Connection) -> Result<Revocations, IndexError> {
+    let mut statement =
+        connection.prepare("SELECT address, oldest_valid FROM buckets WHERE oldest_valid > 0")?;
+    let mut rows = statement.query(())?;
+    let revocations = Revocations::default();
+    while let Some(row) = rows.next()? {
+        let address = Address::parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
+            .map_err(|_| IndexError::Damaged("a bucket's name is not an address"))?;
+        revocations.raise(&address, unsigned(row.get(1)?)?);
+    }
+    Ok(revocations)
+}
+
+fn version_of(row: &Row<'_>) -> Result<Version, IndexError> {
+    let etag: String = row.get(1)?;
+    let digest: [u8; 32] = row.get(4)?;
+    let inline: Option<Vec<u8>> = row.get(5)?;
+    Ok(Version {
+        size: unsigned(row.get(0)?)?,
+        etag: stored_etag(&etag)?,
+        content_type: row.get(2)?,
+        modified_ms: row.get(3)?,
+        body: match inline {
+            Some(bytes) => StoredBody::Inline(Bytes::from(bytes)),
+            None => StoredBody::Blob(BlobId::new(digest)),
+        },
+    })
+}
+
+pub(super) fn stored_etag(text: &str) -> Result<ETag, IndexError> {
+    ETag::parse(text).ok_or(IndexError::Damaged("a stored tag is not a tag"))
+}
+
+pub(super) fn unsigned(value: i64) -> Result<u64, IndexError> {
+    u64::try_from(value).map_err(|_| IndexError::Damaged("a stored number is negative"))
+}
+
+/// The index keeps numbers as SQLite does, signed; sizes and times beyond that do not occur.
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,191 @@
+//! The two routes with a JSON body: `list-files` and `revoke-all`.
+
+use gaia::limits::{PATH_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
+use http::{HeaderMap, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::error::Refusal;
+use crate::hub::Hub;
+use crate::index::{Change, History, ListRequest, Naming, RevokeChange, Verdict, parse_cursor};
+use crate::respond::{self, Body};
+use crate::upload::Pieces;
+
+/// A cursor holds a path, so a page of a bucket with very long paths needs a longer body than
+/// stock allows; nothing else may use the room.
+const BODY_BYTES_MAX: usize = REQUEST_BODY_BYTES_MAX + 2 * PATH_BYTES_MAX;
+
+const NO_TIMESTAMP: &str = "Invalid JSON: missing oldestValidTimestamp";
+const BAD_TIMESTAMP: &str = "Invalid JSON: oldestValidTimestamp is not a valid integer";
+
+/// `POST /list-files/{bucket}`
+pub(crate) async fn list_files(
+    hub: &Hub,
+    headers: &HeaderMap,
+    body: Incoming,
+    bucket: &str,
+) -> Result<Response<Body>, Refusal> {
+    let body = read_json(body).await?;
+    let after = match body.json.get("page") {
+        Some(Value::String(text)) if !text.is_empty() => {
+            let path = parse_cursor(text).ok_or(Refusal::BadJson("Invalid page"))?;
+            if body.bytes - text.len() > REQUEST_BODY_BYTES_MAX {
+                return Err(Refusal::JsonTooLarge);
+            }
+            path
+        }
+        Some(Value::Null | Value::Bool(false) | Value::String(_)) | None => {
+            body.expect_stock_size()?;
+            String::new()
+        }
+        Some(_) => return Err(Refusal::BadJson("Invalid page")),
+    };
+    let grant = hub.gate().admit(headers, bucket)?;
+    let authorization = grant.authorization();
+    let request = ListRequest {
+        bucket: *authorization.bucket(),
+        after,
+        naming: if is_true(body.json.get("stat")) {
+            Naming::Stat
+        } else {
+            Naming::Names
+        },
+        history: if authorization.is_archival() {
+            History::Hidden
+        } else {
+            History::Shown
+        },
+        entries_max: hub.config().page_entries,
+    };
+    let page = hub.index().list(request).await?;
+    Ok(respond::raw_json(StatusCode::ACCEPTED, page))
+}
+
+/// `POST /revoke-all/{bucket}`
+pub(crate) async fn revoke_all(
+    hub: &Hub,
+    headers: &HeaderMap,
+    body: Incoming,
+    bucket: &str,
+) -> Result<Response<Body>, Refusal> {
+    let body = read_json(body).await?;
+    body.expect_stock_size()?;
+    let oldest_valid = oldest_valid(body.json.get("oldestValidTimestamp"))?;
+    let grant = hub.gate().admit(headers, bucket)?;
+    let bucket = *grant.authorization().bucket();
+    let change = RevokeChange {
+        bucket,
+        grant,
+        oldest_valid,
+    };
+    match hub.committer().commit(Change::Revoke(change)).await? {
+        Verdict::Done => {
+            let done = serde_json::json!({ "status": "success" });
+            Ok(respond::json(StatusCode::ACCEPTED, &done))
+        }
+        Verdict::Unauthorized(error) => Err(error.into()),
+        Verdict::ConditionFailed { .. } | Verdict::NoSuchFile => Err(Refusal::NoSuchFile),
+    }
+}
+
+struct JsonBody {
+    json: Value,
+    bytes: usize,
+}
+
+impl JsonBody {
+    fn expect_stock_size(&self) -> Result<(), Refusal> {
+        if self.bytes > REQUEST_BODY_BYTES_MAX {
+            Err(Refusal::JsonTooLarge)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Reads a JSON object; no body at all is an empty one.
+async fn read_json(body: Incoming) -> Result<JsonBody, Refusal> {
+    let mut pieces = Pieces::new(body);
+    let mut text = Vec::new();
+    while let Some(piece) = pieces.next().await? {
+        if text.len() + piece.len() > BODY_BYTES_MAX {
+            pieces.drain();
+            return Err(Refusal::JsonTooLarge);
+        }
+        text.extend_from_slice(&piece);
+    }
+    let bytes = text.len();
+    if bytes == 0 {
+        return Ok(JsonBody {
+            json: Value::Null,
+            bytes,
+        });
+    }
+    match serde_json::from_slice(&text) {
+        Ok(json @ (Value::Object(_) | Value::Array(_))) => Ok(JsonBody { json, bytes }),
+        Ok(_) | Err(_) if bytes > REQUEST_BODY_BYTES_MAX => Err(Refusal::JsonTooLarge),
+        Ok(_) | Err(_) => Err(Refusal::BadJson("Invalid JSON")),
+    }
+}
+
+/// What JavaScript takes for true.
+fn is_true(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(value)) => *value,
+        Some(Value::Number(number)) => number.as_f64() != Some(0.0),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(_) | Value::Object(_)) => true,
+    }
+}
+
+/// Seconds as a number or as the text of one, cut to a whole number as JavaScript's `parseInt`.
+fn oldest_valid(value: Option<&Value>) -> Result<u64, Refusal> {
+    if !is_true(value) {
+        return Err(Refusal::BadJson(NO_TIMESTAMP));
+    }
+    let text = match value {
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(text)) => text.trim().to_owned(),
+        _ => return Err(Refusal::BadJson(BAD_TIMESTAMP)),
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &text[digits..];
+    if digits == 0 || rest.starts_with(['e', 'E']) {
+        return Err(Refusal::BadJson(BAD_TIMESTAMP));
+    }
+    text[..digits]
+        .parse()
+        .map_err(|_| Refusal::BadJson(BAD_TIMESTAMP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_read_as_stock_reads_them() {
+        let read = |text: &str| {
+            let value: Value = serde_json::from_str(text).unwrap();
+            oldest_valid(Some(&value)).map_err(|refusal| refusal.to_string())
+        };
+        assert_eq!(read("1700000000"), Ok(1_700_000_000));
+        assert_eq!(read("1700000000.9"), Ok(1_700_000_000));
+        assert_eq!(read("\"1700000000\""), Ok(1_700_000_000));
+        assert_eq!(read("4102444800"), Ok(4_102_444_800));
+        for text in ["null", "0", "\"\"", "false"] {
+            assert_eq!(read(text), Err(NO_TIMESTAMP.into()), "{text}");
+        }
+        for text in [
+            "-1",
+            "\"soon\"",
+            "1e300",
+            "true",
+            "[1]",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(read(text), Err(BAD_TIMESTAMP.into()), "{text}");
+        }
+        assert_eq!(oldest_valid(None).unwrap_err().to_string(), NO_TIMESTAMP);
+    }
+}

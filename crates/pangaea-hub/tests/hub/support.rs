@@ -1,0 +1,257 @@
+//! A hub in a temporary folder, and a client that speaks plain HTTP to it.
+
+use std::net::SocketAddr;
+use std::sync::Once;
+
+use gaia::challenge::challenge_text;
+use gaia::key::SecretKey;
+use gaia::scope::{Scope, ScopeKind, Scopes};
+use gaia::token::TokenBuilder;
+use pangaea_hub::{Hub, HubConfig, RunningHub};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The name that test hubs have, as stock hubs do.
+pub const SERVER_NAME: &str = "gaia-0";
+
+/// A running hub, its folder, and one bucket's key.
+pub struct World {
+    pub folder: TempDir,
+    pub hub: Option<RunningHub>,
+    pub client: Client,
+}
+
+/// Talks to a hub as the owner of one bucket.
+#[derive(Clone)]
+pub struct Client {
+    pub http: reqwest::Client,
+    pub url: String,
+    pub key: SecretKey,
+    pub authorization: String,
+}
+
+/// A new hub as it comes.
+pub async fn world() -> World {
+    world_with(|_| {}).await
+}
+
+/// A new hub with other settings.
+pub async fn world_with(change: impl FnOnce(&mut HubConfig)) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = HubConfig::new(folder.path(), any_port());
+    change(&mut config);
+    let hub = Hub::start(config).await.unwrap();
+    let client = Client::new(hub.url(), key(1));
+    World {
+        folder,
+        hub: Some(hub),
+        client,
+    }
+}
+
+impl World {
+    /// Stops the hub and starts another one on the same folder.
+    pub async fn restart(&mut self) {
+        self.hub.take().unwrap().shutdown().await.unwrap();
+        self.start_again().await;
+    }
+
+    pub async fn start_again(&mut self) {
+        let config = HubConfig::new(self.folder.path(), any_port());
+        let hub = Hub::start(config).await.unwrap();
+        self.client.url = hub.url().to_owned();
+        self.hub = Some(hub);
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.hub.as_ref().unwrap().local_addr()
+    }
+
+    /// Names of the files in the blob folder.
+    pub fn blobs(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for folder in std::fs::read_dir(self.folder.path().join("blobs")).unwrap() {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                names.push(file.unwrap().file_name().into_string().unwrap());
+            }
+        }
+        names
+    }
+
+    /// Names of the files in the staging folder.
+    pub fn staged(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("staging"))
+            .unwrap()
+            .count()
+    }
+}
+
+pub fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A key for tests: 1, 2, 3…
+pub fn key(number: u8) -> SecretKey {
+    SecretKey::from_bytes(&[number; 32]).unwrap()
+}
+
+pub fn token() -> TokenBuilder {
+    TokenBuilder::new(challenge_text(SERVER_NAME), [7; 16])
+}
+
+pub fn scopes(list: &[(ScopeKind, &str)]) -> Scopes {
+    let list = list
+        .iter()
+        .map(|(kind, domain)| Scope::new(*kind, *domain))
+        .collect();
+    Scopes::new(list).unwrap()
+}
+
+/// A status with the JSON body that came with it.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub json: Value,
+}
+
+impl Answer {
+    pub async fn of(response: Response) -> Self {
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Self { status, json }
+    }
+
+    pub fn text(&self, member: &str) -> &str {
+        self.json[member].as_str().unwrap_or("")
+    }
+
+    /// Checks status, name and message of a refusal.
+    #[track_caller]
+    pub fn is(&self, status: u16, error: &str, message: &str) {
+        assert_eq!(self.status, status, "{:?}", self.json);
+        assert_eq!(self.text("error"), error);
+        assert_eq!(self.text("message"), message);
+    }
+}
+
+impl Client {
+    pub fn new(url: &str, key: SecretKey) -> Self {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(provide_tls);
+        let authorization = token().sign(&key).unwrap().authorization();
+        Self {
+            http: reqwest::Client::new(),
+            url: url.to_owned(),
+            key,
+            authorization,
+        }
+    }
+
+    /// The same bucket with another token.
+    pub fn with_token(&self, token: TokenBuilder) -> Self {
+        self.with_authorization(token.sign(&self.key).unwrap().authorization())
+    }
+
+    pub fn with_authorization(&self, authorization: impl Into<String>) -> Self {
+        let authorization = authorization.into();
+        Self {
+            authorization,
+            ..self.clone()
+        }
+    }
+
+    pub fn bucket(&self) -> String {
+        self.key.address().to_string()
+    }
+
+    pub fn request(&self, method: Method, route: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{route}", self.url))
+            .header("Authorization", &self.authorization)
+    }
+
+    /// A store of a raw path, to be completed.
+    pub fn store(&self, raw_path: &str) -> RequestBuilder {
+        let route = format!("/store/{}/{raw_path}", self.bucket());
+        self.request(Method::POST, &route)
+    }
+
+    pub async fn put(&self, raw_path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        Answer::of(self.store(raw_path).body(body).send().await.unwrap()).await
+    }
+
+    /// A store with one more header.
+    pub async fn put_if(
+        &self,
+        raw_path: &str,
+        body: &str,
+        header: &'static str,
+        value: &str,
+    ) -> Answer {
+        let request = self
+            .store(raw_path)
+            .header(header, value)
+            .body(body.to_owned());
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    pub async fn get(&self, raw_path: &str) -> Response {
+        let url = format!("{}/read/{}/{raw_path}", self.url, self.bucket());
+        self.http.get(url).send().await.unwrap()
+    }
+
+    /// The body of a file that must be there.
+    pub async fn body(&self, raw_path: &str) -> String {
+        let response = self.get(raw_path).await;
+        assert_eq!(response.status(), 200, "{raw_path}");
+        response.text().await.unwrap()
+    }
+
+    pub fn deletion(&self, raw_path: &str) -> RequestBuilder {
+        let route = format!("/delete/{}/{raw_path}", self.bucket());
+        self.request(Method::DELETE, &route)
+    }
+
+    pub async fn delete(&self, raw_path: &str) -> Answer {
+        Answer::of(self.deletion(raw_path).send().await.unwrap()).await
+    }
+
+    pub async fn list(&self, body: Value) -> Answer {
+        let route = format!("/list-files/{}", self.bucket());
+        let request = self.request(Method::POST, &route).body(body.to_string());
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// All names on the first page.
+    pub async fn names(&self) -> Vec<String> {
+        let answer = self.list(serde_json::json!({})).await;
+        assert_eq!(answer.status, 202, "{:?}", answer.json);
+        serde_json::from_value(answer.json["entries"].clone()).unwrap()
+    }
+
+    pub async fn revoke(&self, body: &str) -> Answer {
+        let route = format!("/revoke-all/{}", self.bucket());
+        let request = self.request(Method::POST, &route).body(body.to_owned());
+        Answer::of(request.send().await.unwrap()).await
+    }
+}
+
+/// Nothing here speaks TLS, but the client library wants to know how it would.
+fn provide_tls() {
+    // An error says that there is a provider already.
+    let installed = rustls::crypto::ring::default_provider().install_default();
+    assert!(installed.is_ok());
+}
+
+/// Waits for something that another task does soon.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("not in five seconds: {what}");
+}
