@@ -6,4 +6,6 @@
 
 pub mod body;
 pub mod hub;
+#[cfg(all(feature = "mirror", unix))]
+pub mod mirror;
 pub mod store;
