@@ -411,6 +411,7 @@ impl<'a> ProblemRecord<'a> {
                 ProblemKind::Newer => 3,
                 ProblemKind::Device => 4,
                 ProblemKind::Undecided => 5,
+                ProblemKind::Ignored => 6,
             },
             message: &problem.message,
             tag: problem.tag.as_ref().map(ETag::if_match),
@@ -425,6 +426,7 @@ impl<'a> ProblemRecord<'a> {
                 3 => ProblemKind::Newer,
                 4 => ProblemKind::Device,
                 5 => ProblemKind::Undecided,
+                6 => ProblemKind::Ignored,
                 _ => {
                     return Err(RecordError::Damaged {
                         what: "kind of problem",
@@ -572,6 +574,7 @@ mod tests {
             ProblemKind::Newer,
             ProblemKind::Device,
             ProblemKind::Undecided,
+            ProblemKind::Ignored,
         ]);
         (kind, any::<String>(), prop::option::of(tag())).prop_map(|(kind, message, tag)| Problem {
             kind,

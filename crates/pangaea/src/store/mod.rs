@@ -9,14 +9,24 @@ use pangaea_core::commit::Commit;
 use pangaea_core::commit::Counters;
 use pangaea_core::commit::HistoryRow;
 use pangaea_core::commit::LogRow;
+use pangaea_core::record::RecordError;
 use pangaea_core::state::Entry;
 use pangaea_core::version::ContentHash;
 use std::path::PathBuf;
 
 use crate::body::Body;
 
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
 /// Content up to this many bytes lies in the store itself, larger content in files beside it.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// So many rows of the activity log are kept; [`Store::prune_history`] drops the oldest beyond.
+pub const LOG_ROWS_MAX: u32 = 100_000;
 
 /// All that is written together or not at all (I-10).
 #[derive(Debug, Clone, Default)]
@@ -79,6 +89,12 @@ pub enum StoreError {
         /// The newest format that this program knows.
         known: u32,
     },
+    /// There is no replica at this place, and this call does not make one.
+    #[error("there is no replica here; set one up first")]
+    Missing,
+    /// The replica was opened for reading only.
+    #[error("the replica was opened for reading only; open it for writing to change it")]
+    ReadOnly,
     /// The stored data contradicts itself.
     #[error("the replica's data is damaged ({detail}); nothing was changed")]
     Damaged {
@@ -94,6 +110,40 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl StoreError {
+    /// An error of disk or database, and what was being done.
+    pub fn io(
+        context: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Io {
+            context,
+            source: source.into(),
+        }
+    }
+
+    /// Content whose bytes do not match the digest that names it (I-15).
+    pub fn wrong_digest() -> Self {
+        Self::Damaged {
+            detail: "content does not match its digest".to_owned(),
+        }
+    }
+}
+
+impl From<RecordError> for StoreError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Newer { found, known } => Self::Newer {
+                found: found.into(),
+                known: known.into(),
+            },
+            other => Self::Damaged {
+                detail: other.to_string(),
+            },
+        }
+    }
 }
 
 /// Durable storage of one replica.
