@@ -189,4 +189,15 @@ mod tests {
             "a newer announcement is not understood"
         );
     }
+
+    #[test]
+    fn the_session_of_a_stock_client_agrees() {
+        let vectors = include_str!("../tests/vectors/gaia-clients.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        let config = &vectors["hubConfig"];
+        let info: HubInfo = serde_json::from_str(stock()).unwrap();
+        assert_eq!(config["url_prefix"], info.read_url_prefix);
+        let megabytes = config["max_file_upload_size_megabytes"].as_f64();
+        assert_eq!(megabytes, Some(info.max_file_upload_size_megabytes));
+    }
 }

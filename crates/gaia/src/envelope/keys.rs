@@ -107,4 +107,46 @@ mod tests {
             )
         );
     }
+
+    fn vectors(text: &str) -> serde_json::Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn check(mine: &SecretKey, theirs: &PublicKey, answer: &serde_json::Value) -> EnvelopeKeys {
+        assert_eq!(hex::encode(mine.shared_x(theirs)), answer["sharedX"]);
+        let keys = EnvelopeKeys::agree(mine, theirs);
+        assert_eq!(hex::encode(keys.0.as_slice()), answer["sha512"]);
+        keys
+    }
+
+    #[test]
+    fn known_answer_of_the_key_agreement() {
+        let known = vectors(include_str!(
+            "../../tests/vectors/gaia-ecies-known-answer.json"
+        ));
+        let key = |name: &str| SecretKey::from_hex(known[name].as_str().unwrap()).unwrap();
+        let (recipient, ephemeral) = (key("recipientPriv"), key("ephemeralPriv"));
+        check(&ephemeral, &recipient.public(), &known);
+        check(&recipient, &ephemeral.public(), &known);
+    }
+
+    #[test]
+    fn keys_found_by_an_independent_program() {
+        let clients = vectors(include_str!("../../tests/vectors/gaia-clients.json"));
+        let key = SecretKey::from_hex(clients["key1"]["priv"].as_str().unwrap()).unwrap();
+        let sample = vectors(clients["encHex"]["json"].as_str().unwrap());
+        let text = |name: &str| sample[name].as_str().unwrap().to_owned();
+        let ephemeral = PublicKey::from_hex(&text("ephemeralPK")).unwrap();
+        let independent = &clients["independent"];
+        let keys = check(&key, &ephemeral, independent);
+        assert_eq!(hex::encode(keys.cipher_key()), independent["encKey"]);
+        assert_eq!(hex::encode(&keys.0[32..]), independent["macKey"]);
+
+        let iv = hex::decode(text("iv")).unwrap().try_into().unwrap();
+        let mut mac = keys.mac(&iv, &ephemeral.to_bytes());
+        mac.update(&hex::decode(text("cipherText")).unwrap());
+        let fits = mac.verify_slice(&hex::decode(text("mac")).unwrap()).is_ok();
+        assert_eq!(independent["macMatches"], fits);
+        assert!(fits);
+    }
 }
