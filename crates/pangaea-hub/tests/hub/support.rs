@@ -11,6 +11,8 @@ use pangaea_hub::{Hub, HubConfig, RunningHub};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// The name that test hubs have, as stock hubs do.
 pub const SERVER_NAME: &str = "gaia-0";
@@ -243,6 +245,49 @@ fn provide_tls() {
     // An error says that there is a provider already.
     let installed = rustls::crypto::ring::default_provider().install_default();
     assert!(installed.is_ok());
+}
+
+/// An answer to a request that was written byte by byte.
+#[derive(Debug)]
+pub struct RawAnswer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+/// Sends bytes and reads everything up to the end of the connection.
+pub async fn raw(address: SocketAddr, request: impl AsRef<[u8]>) -> RawAnswer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_ref()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let (head, body) = (head.to_owned(), body.to_owned());
+    RawAnswer { status, head, body }
+}
+
+impl World {
+    /// A request with a target that no URL library would leave alone.
+    pub async fn raw(&self, method: &str, target: &str, body: &str) -> RawAnswer {
+        let authorization = &self.client.authorization;
+        let length = body.len();
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\
+             authorization: {authorization}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        raw(self.address(), request).await
+    }
+
+    /// A store of a raw path; the status and the message.
+    pub async fn raw_store(&self, raw_path: &str, body: &str) -> (u16, String) {
+        let target = format!("/store/{}/{raw_path}", self.client.bucket());
+        let answer = self.raw("POST", &target, body).await;
+        let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let message = json["message"].as_str().unwrap_or_default().to_owned();
+        (answer.status, message)
+    }
 }
 
 /// Waits for something that another task does soon.
