@@ -123,6 +123,8 @@ pub enum Response {
     Applied,
     /// The device's copy was changed by its user in the meantime; the shell will report that edit.
     LocalDiffers,
+    /// Content that was fetched is not at hand any more: it is to be fetched again.
+    ContentMissing,
     /// It did not work.
     Failed(Failure),
 }

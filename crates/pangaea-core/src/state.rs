@@ -303,6 +303,8 @@ pub enum ProblemKind {
     Device,
     /// Two versions wait for the application or a person to choose.
     Undecided,
+    /// The folder's own rules keep the file out of it; nobody needs to do anything.
+    Ignored,
 }
 
 impl ProblemKind {
@@ -310,7 +312,7 @@ impl ProblemKind {
     pub fn is_retried_at_start(self) -> bool {
         match self {
             Self::Refused | Self::Device => true,
-            Self::Damaged | Self::Newer | Self::Undecided => false,
+            Self::Damaged | Self::Newer | Self::Undecided | Self::Ignored => false,
         }
     }
 }

@@ -13,7 +13,6 @@ use pangaea_core::io::Merged;
 use pangaea_core::io::NewContent;
 use pangaea_core::io::Request;
 use pangaea_core::io::Response;
-use pangaea_core::io::Side;
 use pangaea_core::media::MediaType;
 use pangaea_core::merge;
 use pangaea_core::policy::Policy;
@@ -248,7 +247,7 @@ impl Device {
                     merge::Input { bytes: &a, version: ours.version },
                     merge::Input { bytes: &b, version: theirs.version },
                 );
-                let mut merged = to_merged(outcome, contents);
+                let mut merged = to_merged(&outcome, contents);
                 if self.mutant == Some(Mutant::DropLoser) {
                     merged.copy = None;
                 }
@@ -274,19 +273,14 @@ impl Device {
     }
 }
 
-fn to_merged(outcome: merge::Outcome, contents: &mut Contents) -> Merged {
-    let side = |side: merge::Side| match side {
-        merge::Side::Ours => Side::Ours,
-        merge::Side::Theirs => Side::Theirs,
-    };
-    let keep = match outcome.content {
-        merge::Content::Side(kept) => Keep::Side(side(kept)),
-        merge::Content::Merged(bytes) => {
-            let content = ContentHash::of(&bytes);
-            let size = bytes.len() as u64;
-            contents.insert(content, bytes);
-            Keep::New { content, size }
+fn to_merged(outcome: &merge::Outcome, contents: &mut Contents) -> Merged {
+    let keep = match &outcome.content {
+        merge::Content::Side(side) => Keep::Side(*side),
+        merge::Content::New(bytes) => {
+            let content = ContentHash::of(bytes);
+            contents.insert(content, bytes.clone());
+            Keep::New { content, size: bytes.len() as u64 }
         }
     };
-    Merged { keep, copy: outcome.copy.map(side) }
+    Merged { keep, copy: outcome.copy() }
 }

@@ -420,7 +420,8 @@ impl World {
     fn check_end(&self) -> Result<(), String> {
         let mut trees = Vec::new();
         let mut found = BTreeSet::new();
-        let mut current = BTreeSet::new();
+        // A conflict copy may keep what its writer replaces elsewhere: I-2 is about the files.
+        let (mut current, mut everywhere) = (BTreeSet::new(), BTreeSet::new());
         for (number, device) in self.devices.iter().enumerate() {
             let status = device.engine.status();
             if status.pending > 0 {
@@ -430,9 +431,12 @@ impl World {
                 return Err(format!("I-3: device {number}: folder and replica differ"));
             }
             let files = device.files();
-            for hash in files.values() {
+            for (path, hash) in &files {
                 let lines = self.contents.get(hash).map(|bytes| tokens(bytes)).unwrap_or_default();
-                current.extend(lines.iter().copied());
+                if !pangaea_core::conflict::is_copy(path) {
+                    current.extend(lines.iter().copied());
+                }
+                everywhere.extend(lines);
             }
             for hash in device.history() {
                 found.extend(self.contents.get(hash).map(|b| tokens(b)).unwrap_or_default());
@@ -455,7 +459,7 @@ impl World {
         }
         // History counts only where the policy says so: `latest` (*.dat) keeps no copies.
         let by_latest = self.latest_tokens(&found);
-        let mut kept = current.clone();
+        let mut kept = everywhere;
         kept.extend(by_latest);
         self.oracle.check_nothing_lost(&kept)?;
         self.oracle.check_nothing_resurrected(&current)?;

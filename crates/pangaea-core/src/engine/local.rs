@@ -11,6 +11,7 @@ use crate::io::Choice;
 use crate::io::NewContent;
 use crate::state::Ancestors;
 use crate::state::Base;
+use crate::state::Entry;
 use crate::state::Local;
 use crate::state::LocalFile;
 use crate::state::ProblemKind;
@@ -85,6 +86,24 @@ impl Engine {
         });
         self.listing.want();
         self.ready.insert(path.clone());
+    }
+
+    /// The folder's rules changed: what they kept out is looked at again.
+    pub fn handle_rules_changed(&mut self) {
+        let ignored = |entry: &Entry| {
+            entry.problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Ignored)
+        };
+        let paths: Vec<FilePath> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| ignored(entry))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in paths {
+            self.update(&path, |entry| entry.problem = None);
+            self.listing.want();
+            self.ready.insert(path);
+        }
     }
 
     /// An edit that leads back to the base before anything was sent is no edit at all.

@@ -105,6 +105,20 @@ impl Engine {
                     self.wait_for(&path, now_ms);
                 }
             }
+            (request, Response::ContentMissing) => {
+                let main = match after_apply {
+                    Some(AfterApply::Copy { main, .. }) => Some(main),
+                    Some(AfterApply::Take { .. } | AfterApply::Merge { .. }) | None => {
+                        request.path().cloned()
+                    }
+                };
+                if let Some(main) = main
+                    && let Some(entry) = self.entries.get_mut(&main)
+                {
+                    entry.remote = Remote::Seen(None);
+                    self.ready.insert(main);
+                }
+            }
             // An answer of another kind than the request's says nothing; the path is planned anew
             // after a wait, so that a faulty shell cannot make a busy loop.
             _ => {

@@ -5,6 +5,8 @@ use gaia::path::FilePath;
 use super::Engine;
 use super::HubState;
 use crate::state::Local;
+use crate::state::Problem;
+use crate::state::ProblemKind;
 use crate::version::Hlc;
 
 /// A summary of the journal and of what stands in its way.
@@ -48,11 +50,17 @@ impl Engine {
                 let oldest = status.oldest_ms.unwrap_or(u64::MAX).min(pending.since_ms);
                 status.oldest_ms = Some(oldest);
             }
-            if entry.problem.is_some() {
+            let is_parked = |problem: &Problem| problem.kind != ProblemKind::Ignored;
+            if entry.problem.as_ref().is_some_and(is_parked) {
                 status.parked += 1;
             }
         }
         status
+    }
+
+    /// How many steps are known to be left, waiting ones not counted.
+    pub fn steps_left(&self) -> usize {
+        self.ready.len() + self.in_flight.len() + self.follow_up.len()
     }
 
     /// The path whose operation has this place in the journal.

@@ -381,3 +381,20 @@ fn scalars(value: &Value, found: &mut BTreeSet<String>) {
         scalar => drop(found.insert(scalar.to_string())),
     }
 }
+
+/// Shows a merge's result as a test prints it.
+pub(super) fn show(strategy: &Strategy, base: &str, older: &str, newer: &str) -> String {
+    let merged = merge_both_ways(
+        strategy,
+        Some(base.as_bytes()),
+        older.as_bytes(),
+        newer.as_bytes(),
+    );
+    let text = String::from_utf8(merged.bytes).expect("text");
+    let copy = if merged.copy.is_some() {
+        "=== and a copy of the older one\n"
+    } else {
+        ""
+    };
+    format!("{text}{copy}")
+}
