@@ -11,6 +11,9 @@ use pangaea_core::plan::Condition;
 
 use crate::body::ByteStream;
 
+#[cfg(feature = "http")]
+pub mod http;
+
 /// One line of a listing with `stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubFile {
@@ -18,7 +21,7 @@ pub struct HubFile {
     pub path: FilePath,
     /// The stored bytes' tag, if the hub tells it in listings.
     pub tag: Option<ETag>,
-    /// Length of the stored bytes.
+    /// Length of the stored bytes; 0 if the hub does not tell it in listings.
     pub size: u64,
 }
 

@@ -1,0 +1,170 @@
+//! A Gaia hub over HTTP, for native programs: the plain calls that every hub knows, each failure
+//! told by what is to be done about it. Nothing is repeated for longer than a moment here; waiting
+//! is the engine's matter.
+//!
+//! Needs a tokio runtime with its timers and I/O switched on.
+
+mod changes;
+mod config;
+mod failure;
+mod listing;
+mod reads;
+mod session;
+mod transport;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use gaia::address::Address;
+use gaia::etag::ETag;
+use gaia::hub_info::HubInfo;
+use gaia::path::FilePath;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use pangaea_core::plan::Condition;
+use reqwest::RequestBuilder;
+use reqwest::Url;
+
+pub use self::config::HttpHubConfig;
+pub use self::config::HttpHubConfigError;
+use self::failure::Call;
+use self::session::Session;
+use self::session::Sessions;
+use self::transport::Answer;
+use self::transport::Transport;
+use crate::hub::Hub;
+use crate::hub::HubBody;
+use crate::hub::HubError;
+use crate::hub::HubListing;
+use crate::hub::HubOutcome;
+use crate::hub::HubRead;
+
+/// A hub over HTTP, seen with one bucket's key.
+pub struct HttpHub {
+    transport: Transport,
+    sessions: Sessions,
+    hub_url: String,
+    bucket: Address,
+}
+
+impl HttpHub {
+    /// Prepares connections; the hub is not asked before the first call.
+    ///
+    /// # Errors
+    /// See [`HttpHubConfigError`].
+    pub fn new(config: HttpHubConfig) -> Result<Self, HttpHubConfigError> {
+        let (url, hub_url) = config::parse_hub_url(&config.hub_url)?;
+        let transport = Transport::new(&config, url)?;
+        let bucket = config.key.address();
+        let sessions = Sessions::new(hub_url.clone(), config.key, config.association);
+        Ok(Self {
+            transport,
+            sessions,
+            hub_url,
+            bucket,
+        })
+    }
+
+    /// The bucket that is seen.
+    pub fn bucket(&self) -> &Address {
+        &self.bucket
+    }
+
+    /// The hub's clock as of its last answer, then when that answer was asked for and when it was
+    /// there by this device's clock: all in milliseconds since 1970, the hub's in whole seconds.
+    pub fn last_date(&self) -> Option<(u64, u64, u64)> {
+        self.transport.last_date()
+    }
+
+    async fn session(&self) -> Result<Arc<Session>, HubError> {
+        self.sessions.get(&self.transport).await
+    }
+
+    /// Where the hub takes requests about the bucket, or about a file in it.
+    fn hub_url(&self, route: &str, path: Option<&FilePath>) -> Result<Url, HubError> {
+        let mut url = format!("{}/{route}/{}", self.hub_url, self.bucket);
+        if let Some(path) = path {
+            url.push('/');
+            url.push_str(&path.to_url_path());
+        }
+        parse_url(&url)
+    }
+
+    fn request(&self, session: &Session, method: Method, url: &Url) -> RequestBuilder {
+        let request = self.transport.request(method, url.clone());
+        request.header(AUTHORIZATION, &session.authorization)
+    }
+
+    /// What an answer that is no success means. A token that was refused is not used again.
+    async fn refused(&self, session: &Arc<Session>, answer: Answer, call: Call) -> HubError {
+        let mut refusal = answer.refusal().await;
+        hide_token(&mut refusal.body.message, &session.authorization);
+        if refusal.status == StatusCode::UNAUTHORIZED {
+            self.sessions.forget(session).await;
+        }
+        refusal.into_error(call)
+    }
+}
+
+/// Whether a call failed because its token was refused that had been good for a while; then a
+/// fresh one is worth a try.
+fn wants_fresh_token<T>(outcome: &Result<T, HubError>, session: &Session) -> bool {
+    matches!(outcome, Err(HubError::Unauthorized { .. })) && session.is_stale()
+}
+
+fn parse_url(text: &str) -> Result<Url, HubError> {
+    Url::parse(text).map_err(|_| failure::not_a_hub("the addresses that it gives cannot be used"))
+}
+
+/// A hub, or whatever answers in its place, may repeat what it was sent.
+fn hide_token(message: &mut String, authorization: &HeaderValue) {
+    let header = authorization.to_str().unwrap_or_default();
+    let token = header.rsplit([' ', ':']).next().unwrap_or_default();
+    if !token.is_empty() && message.contains(token) {
+        *message = message.replace(token, "(the token)");
+    }
+}
+
+impl fmt::Debug for HttpHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpHub")
+            .field("hub_url", &self.hub_url)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Hub for HttpHub {
+    async fn info(&self) -> Result<HubInfo, HubError> {
+        Ok(self.session().await?.info.clone())
+    }
+
+    async fn list(&self) -> Result<HubListing, HubError> {
+        self.list_all().await
+    }
+
+    async fn read(&self, path: &FilePath) -> Result<Option<HubRead>, HubError> {
+        self.read_file(path).await
+    }
+
+    async fn write(
+        &self,
+        path: &FilePath,
+        content_type: &str,
+        body: HubBody,
+        condition: &Condition,
+    ) -> Result<HubOutcome, HubError> {
+        self.store_file(path, content_type, body, condition).await
+    }
+
+    async fn delete(&self, path: &FilePath, tag: &ETag) -> Result<HubOutcome, HubError> {
+        self.delete_file(path, tag).await
+    }
+}
