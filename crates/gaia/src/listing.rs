@@ -183,7 +183,18 @@ fn collect<W, E>(
 where
     W: for<'de> Deserialize<'de>,
 {
-    let page: Page<Lenient<W>> = serde_json::from_slice(body).map_err(|_| NotAListing)?;
+    // Nearly every page is sound, and then need not be buffered entry by entry.
+    let page: Page<Lenient<W>> = match serde_json::from_slice::<Page<W>>(body) {
+        Ok(page) => Page {
+            entries: page
+                .entries
+                .into_iter()
+                .map(|entry| entry.map(Lenient::Good))
+                .collect(),
+            page: page.page,
+        },
+        Err(_) => serde_json::from_slice(body).map_err(|_| NotAListing)?,
+    };
     let mut listed = Listed {
         next: page.page.filter(|_| !page.entries.is_empty()),
         entries: Vec::with_capacity(page.entries.len()),

@@ -221,8 +221,16 @@ impl ParsedToken {
     ///
     /// # Errors
     /// [`TokenError::Signature`].
+    pub fn verify_signature(&self) -> Result<(), TokenError> {
+        Ok(self.jws.verify(&self.claims.issuer)?)
+    }
+
+    /// Checks the signature and gives the claims that it vouches for.
+    ///
+    /// # Errors
+    /// [`TokenError::Signature`].
     pub fn verify(self) -> Result<VerifiedToken, TokenError> {
-        self.jws.verify(&self.claims.issuer)?;
+        self.verify_signature()?;
         Ok(VerifiedToken {
             claims: self.claims,
         })
