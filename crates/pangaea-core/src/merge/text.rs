@@ -14,8 +14,14 @@
 //!
 //! Line endings and the newline at the end of the file are merged by themselves, so that an editor
 //! that converts them does not turn every line into a conflict. Content that is not UTF-8, or holds
-//! NUL, is no text and is kept whole.
+//! NUL, is no text and is kept whole; so is a text of so many equal lines that comparing it would
+//! take long.
 
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -23,7 +29,13 @@ use imara_diff::Algorithm;
 use imara_diff::Diff;
 use imara_diff::InternedInput;
 use imara_diff::Interner;
+use imara_diff::Token;
 
+use self::lines::Ending;
+use self::lines::Line;
+use self::lines::NewlineAtEnd;
+use self::lines::Text;
+use self::lines::join;
 use super::Merged;
 use super::Sides;
 use super::three_way;
@@ -40,7 +52,9 @@ pub(super) fn merge(sides: &Sides<'_>) -> Merged {
     let ending = merge_endings(styles);
     let texts = [base, winner, loser].map(|text| Text::split(text, uniform));
     let [base, winner, loser] = &texts;
-    let (lines, is_overlap) = merge_lines(&base.lines, &winner.lines, &loser.lines);
+    let Some((lines, is_overlap)) = merge_lines(&base.lines, &winner.lines, &loser.lines) else {
+        return Merged::Whole;
+    };
     let ends = three_way(
         base.newline_at_end,
         winner.newline_at_end,
@@ -65,106 +79,9 @@ fn read(bytes: &[u8]) -> Option<&str> {
         .filter(|text| !text.contains('\0'))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Ending {
-    Lf,
-    CrLf,
-    Mixed,
-}
-
-impl Ending {
-    /// Tells how the lines of a text end; none if it has no line end.
-    fn of_text(text: &str) -> Option<Self> {
-        let mut endings = text.split_inclusive('\n').filter_map(Self::of_line);
-        let first = endings.next()?;
-        Some(if endings.all(|ending| ending == first) {
-            first
-        } else {
-            Self::Mixed
-        })
-    }
-
-    fn of_line(line: &str) -> Option<Self> {
-        let content = line.strip_suffix('\n')?;
-        Some(if content.ends_with('\r') {
-            Self::CrLf
-        } else {
-            Self::Lf
-        })
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Lf | Self::Mixed => "\n",
-            Self::CrLf => "\r\n",
-        }
-    }
-}
-
 /// Decides how lines end; a text of one line says nothing about it.
 fn merge_endings([base, winner, loser]: [Option<Ending>; 3]) -> Ending {
     three_way(base, winner.or(base), loser.or(base)).unwrap_or(Ending::Lf)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NewlineAtEnd {
-    Present,
-    Missing,
-}
-
-/// A line without its ending; the ending is the same for all lines of a uniform text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Line<'a> {
-    text: &'a str,
-    ending: Ending,
-}
-
-struct Text<'a> {
-    lines: Vec<Line<'a>>,
-    /// None for an empty text.
-    newline_at_end: Option<NewlineAtEnd>,
-}
-
-impl<'a> Text<'a> {
-    fn split(text: &'a str, uniform: bool) -> Self {
-        let mut last = Ending::Lf;
-        let line = |line: &'a str| {
-            last = Ending::of_line(line).unwrap_or(last);
-            let text = line.strip_suffix('\n').unwrap_or(line);
-            let is_crlf = text.len() < line.len() && last == Ending::CrLf;
-            let text = if is_crlf {
-                text.strip_suffix('\r').unwrap_or(text)
-            } else {
-                text
-            };
-            Line {
-                text,
-                ending: if uniform { Ending::Lf } else { last },
-            }
-        };
-        let lines = text.split_inclusive('\n').map(line).collect();
-        let newline_at_end = match text.as_bytes().last() {
-            None => None,
-            Some(b'\n') => Some(NewlineAtEnd::Present),
-            Some(_) => Some(NewlineAtEnd::Missing),
-        };
-        Self {
-            lines,
-            newline_at_end,
-        }
-    }
-}
-
-fn join(lines: &[Line<'_>], ending: Option<Ending>, newline_at_end: NewlineAtEnd) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(lines.iter().map(|line| line.text.len() + 2).sum());
-    for (index, line) in lines.iter().enumerate() {
-        bytes.extend_from_slice(line.text.as_bytes());
-        let is_last = index + 1 == lines.len();
-        if !is_last || newline_at_end == NewlineAtEnd::Present {
-            bytes.extend_from_slice(ending.unwrap_or(line.ending).as_str().as_bytes());
-        }
-    }
-    bytes
 }
 
 /// A place where a side differs from the base.
@@ -200,7 +117,13 @@ fn is_blank(line: &Line<'_>) -> bool {
     line.text.trim().is_empty()
 }
 
-fn hunks<'a>(base: &[Line<'a>], side: &'a [Line<'a>]) -> Vec<Hunk<'a>> {
+/// How much comparing of often repeated lines is worth a merge: about half a second.
+const REPETITION_MAX: usize = 400_000_000;
+/// From how many copies of a line on the line does not help to find what was kept.
+const COPIES_MAX: usize = 63;
+
+/// Finds what a side changed; none if that would take too long.
+fn hunks<'a>(base: &[Line<'a>], side: &'a [Line<'a>]) -> Option<Vec<Hunk<'a>>> {
     let interner = Interner::new(base.len() + side.len());
     let mut input = InternedInput {
         before: Vec::new(),
@@ -209,6 +132,9 @@ fn hunks<'a>(base: &[Line<'a>], side: &'a [Line<'a>]) -> Vec<Hunk<'a>> {
     };
     input.update_before(base.iter().copied());
     input.update_after(side.iter().copied());
+    if repetition(&input.before, &input.after) > REPETITION_MAX {
+        return None;
+    }
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
     // Of several equal lines it is arbitrary which one was added: both sides must choose alike.
     diff.postprocess_no_heuristic(&input);
@@ -217,16 +143,45 @@ fn hunks<'a>(base: &[Line<'a>], side: &'a [Line<'a>]) -> Vec<Hunk<'a>> {
         range: range(hunk.before),
         lines: &side[range(hunk.after)],
     };
-    diff.hunks().map(hunk).collect()
+    Some(diff.hunks().map(hunk).collect())
 }
 
-/// Merges lines; the second result tells whether changes overlapped.
+/// Bounds the work of a comparison: where only often repeated lines are left, every one of them is
+/// compared with every one on the other side.
+fn repetition(before: &[Token], after: &[Token]) -> usize {
+    let same = |pair: &(&Token, &Token)| pair.0 == pair.1;
+    let start = before.iter().zip(after).take_while(same).count();
+    let (before, after) = (&before[start..], &after[start..]);
+    let end = before
+        .iter()
+        .rev()
+        .zip(after.iter().rev())
+        .take_while(same)
+        .count();
+    let (before, after) = (&before[..before.len() - end], &after[..after.len() - end]);
+    let mut copies: HashMap<Token, (usize, usize)> = HashMap::new();
+    for token in before {
+        copies.entry(*token).or_default().0 += 1;
+    }
+    for token in after {
+        copies.entry(*token).or_default().1 += 1;
+    }
+    let is_repeated = |token: &&Token| {
+        copies
+            .get(*token)
+            .is_some_and(|copies| copies.0 > COPIES_MAX && copies.1 > 0)
+    };
+    let count = |tokens: &[Token]| tokens.iter().filter(is_repeated).count();
+    count(before).saturating_mul(count(after))
+}
+
+/// Merges lines; the second result tells whether changes overlapped. None if it takes too long.
 fn merge_lines<'a>(
     base: &'a [Line<'a>],
     winner: &'a [Line<'a>],
     loser: &'a [Line<'a>],
-) -> (Vec<Line<'a>>, bool) {
-    let (winner, loser) = (hunks(base, winner), hunks(base, loser));
+) -> Option<(Vec<Line<'a>>, bool)> {
+    let (winner, loser) = (hunks(base, winner)?, hunks(base, loser)?);
     let (mut winner, mut loser) = (winner.as_slice(), loser.as_slice());
     let mut merged = Vec::with_capacity(base.len());
     let mut is_overlap = false;
@@ -237,7 +192,7 @@ fn merge_lines<'a>(
         is_overlap |= region.resolve(base, &mut merged) == Resolved::WinnerOnly;
     }
     merged.extend_from_slice(&base[done..]);
-    (merged, is_overlap)
+    Some((merged, is_overlap))
 }
 
 /// A stretch of the base with the changes that cannot be told apart there.
@@ -368,328 +323,4 @@ fn is_item(line: &str) -> bool {
     let is_numbered = rest.len() < line.len() && (rest.starts_with(". ") || rest.starts_with(") "));
     let marks = ["- ", "* ", "+ ", "• ", "|"];
     is_numbered || marks.iter().any(|mark| line.starts_with(mark))
-}
-
-#[cfg(test)]
-mod tests {
-    use expect_test::Expect;
-    use expect_test::expect;
-
-    use crate::merge::laws::show;
-    use crate::policy::Strategy;
-
-    fn check(base: &str, older: &str, newer: &str, expected: &Expect) {
-        expected.assert_eq(&show(&Strategy::Text, base, older, newer));
-    }
-
-    /// For results in which line ends matter.
-    fn check_exact(base: &str, older: &str, newer: &str, expected: &str) {
-        assert_eq!(show(&Strategy::Text, base, older, newer), expected);
-    }
-
-    const SHOPPING: &str = "milk\neggs\nbread\n";
-
-    #[test]
-    fn a_shopping_list_gets_what_both_added() {
-        check(
-            SHOPPING,
-            "milk\neggs\nbread\njam\n",
-            "milk\neggs\nbread\nrice\ntea\n",
-            &expect![[r#"
-                milk
-                eggs
-                bread
-                jam
-                rice
-                tea
-            "#]],
-        );
-        check(
-            SHOPPING,
-            "butter\nmilk\neggs\nbread\n",
-            "milk\neggs\nbread\ntea\n",
-            &expect![[r#"
-                butter
-                milk
-                eggs
-                bread
-                tea
-            "#]],
-        );
-    }
-
-    #[test]
-    fn neighbouring_items_are_ticked_on_two_devices() {
-        let base = "- [ ] milk\n- [ ] eggs\n- [ ] bread\n";
-        let older = "- [x] milk\n- [ ] eggs\n- [ ] bread\n";
-        let newer = "- [ ] milk\n- [x] eggs\n- [ ] bread\n- [ ] tea\n";
-        check(
-            base,
-            older,
-            newer,
-            &expect![[r#"
-            - [x] milk
-            - [x] eggs
-            - [ ] bread
-            - [ ] tea
-        "#]],
-        );
-        check(
-            base,
-            "- [ ] milk\n- [ ] bread\n",
-            newer,
-            &expect![[r#"
-            - [ ] milk
-            - [x] eggs
-            - [ ] bread
-            - [ ] tea
-            === and a copy of the older one
-        "#]],
-        );
-    }
-
-    #[test]
-    fn one_line_changed_twice_is_an_overlap() {
-        check(
-            SHOPPING,
-            "milk\n12 eggs\nbread\n",
-            "oat milk\n6 eggs\nbread\n",
-            &expect![[r#"
-                oat milk
-                6 eggs
-                bread
-                === and a copy of the older one
-            "#]],
-        );
-        check(
-            SHOPPING,
-            "milk\nbread\n",
-            "milk\n6 eggs\nbread\n",
-            &expect![[r#"
-                milk
-                6 eggs
-                bread
-                === and a copy of the older one
-            "#]],
-        );
-    }
-
-    #[test]
-    fn one_change_made_twice_is_made_once() {
-        check(
-            SHOPPING,
-            "milk\n6 eggs\nbread\njam\n",
-            "milk\n6 eggs\nbread\n",
-            &expect![[r#"
-                milk
-                6 eggs
-                bread
-                jam
-            "#]],
-        );
-        check(
-            SHOPPING,
-            "milk\neggs\nbread\njam\n",
-            "milk\neggs\nbread\njam\n",
-            &expect![[r#"
-                milk
-                eggs
-                bread
-                jam
-            "#]],
-        );
-    }
-
-    #[test]
-    fn items_added_in_one_place_of_a_markdown_list() {
-        let base = "# Today\n- call Ann\n\n# Later\n- read\n";
-        let older = "# Today\n- call Ann\n- post letter\n\n# Later\n- read\n";
-        let newer = "# Today\n- call Ann\n- pay rent\n  by card\n\n# Later\n- read\n";
-        check(
-            base,
-            older,
-            newer,
-            &expect![[r#"
-            # Today
-            - call Ann
-            - post letter
-            - pay rent
-              by card
-
-            # Later
-            - read
-        "#]],
-        );
-    }
-
-    #[test]
-    fn rows_added_to_a_table() {
-        let base = "| a | b |\n|---|---|\n\nend\n";
-        let older = "| a | b |\n|---|---|\n| 1 | 2 |\n\nend\n";
-        let newer = "| a | b |\n|---|---|\n| 3 | 4 |\n\nend\n";
-        check(
-            base,
-            older,
-            newer,
-            &expect![[r#"
-            | a | b |
-            |---|---|
-            | 1 | 2 |
-            | 3 | 4 |
-
-            end
-        "#]],
-        );
-    }
-
-    #[test]
-    fn prose_written_in_one_place_is_an_overlap() {
-        let base = "Intro.\n\nEnd.\n";
-        check(
-            base,
-            "Intro.\n\nIt rained.\n\nEnd.\n",
-            "Intro.\n\nIt was dry.\n\nEnd.\n",
-            &expect![[r#"
-                Intro.
-
-                It was dry.
-
-                End.
-                === and a copy of the older one
-            "#]],
-        );
-    }
-
-    #[test]
-    fn sections_appended_to_a_diary() {
-        let base = "# Monday\nRain.\n";
-        let older = "# Monday\nRain.\n\n# Tuesday\nSun.\n";
-        let newer = "# Monday\nRain.\n\n# Wednesday\nSun.\n";
-        check(
-            base,
-            older,
-            newer,
-            &expect![[r#"
-            # Monday
-            Rain.
-
-            # Tuesday
-            Sun.
-
-            # Wednesday
-            Sun.
-        "#]],
-        );
-    }
-
-    #[test]
-    fn two_texts_written_into_an_empty_file_are_kept_apart() {
-        check(
-            "",
-            "Dear Ann\n",
-            "Dear Bob\n",
-            &expect![[r#"
-            Dear Bob
-            === and a copy of the older one
-        "#]],
-        );
-        check(
-            "",
-            "- milk\n",
-            "- eggs\n",
-            &expect![[r#"
-            - milk
-            - eggs
-        "#]],
-        );
-    }
-
-    #[test]
-    fn a_paragraph_moved_and_edited_is_an_overlap() {
-        check(
-            "a\nb\nc\nd\n",
-            "c\nd\na\nb\n",
-            "a\nB\nc\nd\n",
-            &expect![[r#"
-            a
-            B
-            c
-            d
-            a
-            b
-            === and a copy of the older one
-        "#]],
-        );
-    }
-
-    #[test]
-    fn line_ends_are_merged_by_themselves() {
-        check_exact(
-            "a\nb\nc\n",
-            "a\r\nb\r\nc\r\n",
-            "a\nB\nc\n",
-            "a\r\nB\r\nc\r\n",
-        );
-        check_exact(
-            "a\r\nb\r\n",
-            "A\r\nb\r\n",
-            "a\r\nb\r\nc\r\n",
-            "A\r\nb\r\nc\r\n",
-        );
-        check_exact("a\r\nb\n", "A\r\nb\n", "a\r\nb\nc\r\n", "A\r\nb\nc\r\n");
-        check_exact("a\nb", "A\nb", "a\nb\nc", "A\nb\nc");
-        check_exact("a\nb", "a\nb\n", "A\nb", "A\nb\n");
-        check_exact("a\nb\n", "a\nb", "a\nb\nc\n", "a\nb\nc");
-        check_exact("milk", "milk\njam", "milk\ntea\n", "milk\njam\ntea\n");
-        check_exact("milk", "milk\r\njam", "milk\r\ntea", "milk\r\njam\r\ntea");
-    }
-
-    #[test]
-    fn what_is_no_text_is_kept_whole() {
-        check(
-            "a\nb\n",
-            "a\0\nb\n",
-            "a\nB\n",
-            &expect![[r#"
-            a
-            B
-            === and a copy of the older one
-        "#]],
-        );
-    }
-
-    #[test]
-    fn large_changes_do_not_take_for_ever() {
-        let numbers = |step: usize| -> String {
-            (0..60_000)
-                .map(|number| format!("{}\n", number * step % 9973))
-                .collect()
-        };
-        let (base, older, newer) = (numbers(1), numbers(7), numbers(13));
-        let merged = show(&Strategy::Text, &base, &older, &newer);
-        assert!(merged.ends_with("=== and a copy of the older one\n"));
-    }
-}
-#[cfg(test)]
-mod probe {
-    #[test]
-    fn probe() {
-        let gen_ = |seed: u64, m: u64| -> String {
-            let mut x = seed;
-            (0..500_000)
-                .map(|_| {
-                    x = x
-                        .wrapping_mul(6364136223846793005)
-                        .wrapping_add(1442695040888963407);
-                    if (x >> 33) % m == 0 { "a\n" } else { "b\n" }
-                })
-                .collect()
-        };
-        for m in [2, 3, 50] {
-            let (b, o, n) = (gen_(1, m), gen_(2, m), gen_(3, m));
-            let t = std::time::Instant::now();
-            let s = crate::merge::laws::show(&crate::policy::Strategy::Text, &b, &o, &n);
-            println!("{m} {} {:?}", s.len(), t.elapsed());
-        }
-    }
 }
