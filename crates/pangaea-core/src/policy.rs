@@ -82,7 +82,6 @@ impl fmt::Display for Strategy {
 
 /// Whether a file is encrypted before it leaves the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
 pub enum Encryption {
     /// The envelope that all Gaia clients read; the default.
     #[default]

@@ -1,0 +1,248 @@
+//! What the application does on the replica, whether or not the hub can be reached: every call is
+//! durable when it returns.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gaia::path::FilePath;
+use pangaea_core::conflict;
+use pangaea_core::io::Choice;
+use pangaea_core::io::NewContent;
+use pangaea_core::io::Question;
+use pangaea_core::media::MediaType;
+use pangaea_core::state::ProblemKind;
+use pangaea_core::version::ContentHash;
+use pangaea_core::version::VersionId;
+
+use super::Replica;
+use super::ReplicaError;
+use crate::body::Body;
+use crate::store::INLINE_BYTES_MAX;
+use crate::store::RowQuery;
+
+/// Why an edit was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The replica failed.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    /// There is no such file.
+    #[error("{path} is not there")]
+    Absent {
+        /// Which.
+        path: FilePath,
+    },
+    /// There is no such version in history, or its content is not kept any more.
+    #[error("version {version} of {path} is not kept on this device")]
+    NotKept {
+        /// Which file.
+        path: FilePath,
+        /// Which version.
+        version: VersionId,
+    },
+    /// The folder does not take the file.
+    #[error("{path} cannot be written to the folder: {reason}")]
+    Refused {
+        /// Which.
+        path: FilePath,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// There is no conflict at this path.
+    #[error("{path} has no conflict to resolve")]
+    NoConflict {
+        /// Which.
+        path: FilePath,
+    },
+}
+
+impl From<crate::store::StoreError> for EditError {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Replica(error.into())
+    }
+}
+
+impl Replica {
+    /// Writes a file. `media_type` none: told from name and content.
+    ///
+    /// # Errors
+    /// [`EditError`]; the old content is still there then.
+    pub async fn write(
+        &mut self,
+        path: &FilePath,
+        content: Bytes,
+        media_type: Option<MediaType>,
+    ) -> Result<VersionId, EditError> {
+        let media_type = media_type.unwrap_or_else(|| MediaType::of(path.as_str(), &content));
+        let (hash, size) = (ContentHash::of(&content), content.len() as u64);
+        self.change_folder(path, Some((hash, Body::Bytes(content.clone())))).await?;
+        if self.carrier.is_kept(path, &media_type, size) {
+            if content.len() <= INLINE_BYTES_MAX {
+                self.extra.contents.push((hash, content));
+            } else {
+                self.carrier.store().adopt(hash, Body::Bytes(content)).await?;
+            }
+        }
+        let now_ms = self.carrier.time().now_ms();
+        let new = NewContent { content: hash, size, media_type };
+        let version = self.engine.handle_local_write(path, new, now_ms);
+        self.save().await?;
+        Ok(version)
+    }
+
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// [`EditError::Absent`] if there is none.
+    pub async fn delete(&mut self, path: &FilePath) -> Result<VersionId, EditError> {
+        let absent = || EditError::Absent { path: path.clone() };
+        self.engine.entry(path).and_then(|entry| entry.local.file()).ok_or_else(absent)?;
+        self.change_folder(path, None).await?;
+        let now_ms = self.carrier.time().now_ms();
+        let version = self.engine.handle_local_delete(path, now_ms).ok_or_else(absent)?;
+        self.save().await?;
+        Ok(version)
+    }
+
+    /// The content of a file on this device.
+    ///
+    /// # Errors
+    /// [`EditError::Absent`] if there is none.
+    pub async fn read(&self, path: &FilePath) -> Result<Body, EditError> {
+        let absent = || EditError::Absent { path: path.clone() };
+        let file =
+            self.engine.entry(path).and_then(|entry| entry.local.file()).ok_or_else(absent)?;
+        let found = self.carrier.local_content(path, file.content).await;
+        found.ok().flatten().ok_or_else(absent)
+    }
+
+    /// Makes a version from history the current one, as a new edit.
+    ///
+    /// # Errors
+    /// [`EditError::NotKept`] if this device does not have it.
+    pub async fn restore(
+        &mut self,
+        path: &FilePath,
+        version: VersionId,
+    ) -> Result<VersionId, EditError> {
+        let not_kept = || EditError::NotKept { path: path.clone(), version };
+        let query = RowQuery { path: Some(path.clone()), limit: None };
+        let rows = self.carrier.store().history(query).await?;
+        let row = rows.into_iter().find(|row| row.version == version).ok_or_else(not_kept)?;
+        let body = self.carrier.store().content(row.content).await?.ok_or_else(not_kept)?;
+        match body {
+            Body::Bytes(content) => self.write(path, content, Some(row.media_type)).await,
+            Body::File { .. } => {
+                let new =
+                    NewContent { content: row.content, size: row.size, media_type: row.media_type };
+                self.change_folder(path, Some((row.content, body))).await?;
+                let now_ms = self.carrier.time().now_ms();
+                let version = self.engine.handle_local_write(path, new, now_ms);
+                self.save().await?;
+                Ok(version)
+            }
+        }
+    }
+
+    /// Settles a conflict. For a conflict copy, `Ours` keeps the file as it is and drops the copy,
+    /// `Theirs` puts the copy in the file's place, `Both` lets the copy stand as a file of its own.
+    ///
+    /// # Errors
+    /// [`EditError::NoConflict`] if there is none.
+    pub async fn resolve(&mut self, path: &FilePath, choice: Choice) -> Result<(), EditError> {
+        let held = self.engine.entry(path).and_then(|entry| entry.problem.as_ref());
+        if held.is_some_and(|problem| problem.kind == ProblemKind::Undecided) {
+            self.engine.handle_decision(path, choice);
+            self.save().await?;
+            return Ok(());
+        }
+        let Some(original) = conflict::original_path(path) else {
+            return Err(EditError::NoConflict { path: path.clone() });
+        };
+        match choice {
+            Choice::Both => {}
+            Choice::Side(pangaea_core::io::Side::Ours) => {
+                self.delete(path).await?;
+            }
+            Choice::Side(pangaea_core::io::Side::Theirs) => {
+                let file = self.engine.entry(path).and_then(|entry| entry.local.file()).cloned();
+                let file = file.ok_or_else(|| EditError::Absent { path: path.clone() })?;
+                let body = self.read(path).await?;
+                self.change_folder(&original, Some((file.content, body))).await?;
+                let now_ms = self.carrier.time().now_ms();
+                let new = NewContent {
+                    content: file.content,
+                    size: file.size,
+                    media_type: file.media_type,
+                };
+                self.engine.handle_local_write(&original, new, now_ms);
+                self.delete(path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A person answered the engine's question.
+    pub fn accept(&mut self, question: Question) {
+        self.engine.accept(question);
+    }
+
+    /// Writes to, or deletes from, the folder, if there is one.
+    async fn change_folder(
+        &mut self,
+        path: &FilePath,
+        to: Option<(ContentHash, Body)>,
+    ) -> Result<(), EditError> {
+        #[cfg(feature = "mirror")]
+        if let Some(mirror) = self.carrier.mirror_for(path) {
+            let mirror = Arc::clone(mirror);
+            return self.change_mirrored(mirror, path, to).await;
+        }
+        let _ = (path, to);
+        Ok(())
+    }
+
+    #[cfg(feature = "mirror")]
+    async fn change_mirrored(
+        &mut self,
+        mirror: Arc<crate::mirror::Mirror>,
+        path: &FilePath,
+        to: Option<(ContentHash, Body)>,
+    ) -> Result<(), EditError> {
+        use crate::mirror::Applied;
+        use crate::mirror::ApplyTask;
+        let refused =
+            |reason: String| EditError::Refused { path: path.clone(), reason };
+        let Some(staging) = self.carrier.store().staging() else { return Ok(()) };
+        // What the user did in the folder meanwhile comes first, and is kept in history.
+        for _ in 0..3 {
+            let expected = self
+                .engine
+                .entry(path)
+                .and_then(|entry| entry.local.file())
+                .map(|file| file.content);
+            let task = ApplyTask { path: path.clone(), expected, to: to.clone() };
+            let (mirror, staging) = (Arc::clone(&mirror), staging.clone());
+            let applied = super::carry::blocking(move || mirror.apply(&task, &staging)).await;
+            let applied = applied.map_err(|_| refused("the work was cut off".to_owned()))?;
+            match applied.map_err(ReplicaError::from)? {
+                Applied::Done { stamp, displaced } => {
+                    self.applied = true;
+                    self.extra.stamps.push((path.clone(), stamp.map(|stamp| stamp.encode())));
+                    if let Some(displaced) = displaced {
+                        let body = Body::File { path: displaced.file, size: displaced.size };
+                        self.carrier.store().adopt(displaced.hash, body).await?;
+                    }
+                    return Ok(());
+                }
+                Applied::Differs => self.scan_paths(vec![path.clone()]).await?,
+                Applied::Ignored => {
+                    return Err(refused(".pangaeaignore keeps it out".to_owned()));
+                }
+                Applied::Refused { reason } => return Err(refused(reason)),
+            }
+        }
+        Err(refused("somebody else is writing it all the time".to_owned()))
+    }
+}
