@@ -78,7 +78,8 @@ pub enum Applied {
 }
 
 /// What is to be done next about a task.
-enum Step {
+#[derive(Debug)]
+pub(super) enum Step {
     Answer(Applied),
     Create,
     Replace(Box<Current>),
@@ -235,7 +236,7 @@ impl Mirror {
         Ok(Applied::Done { stamp, displaced })
     }
 
-    fn swap<'a>(
+    pub(super) fn swap<'a>(
         &'a self,
         root: &'a Root,
         bench: &'a Arc<Bench>,
@@ -253,7 +254,7 @@ impl Mirror {
     }
 
     /// Looks at the folder and decides what there is to do, and where on disk.
-    fn look(
+    pub(super) fn look(
         &self,
         root: &Root,
         state: &mut State,
@@ -439,7 +440,7 @@ fn blocked_words(task: &ApplyTask, blocked: Blocked) -> Result<Applied, MirrorEr
 }
 
 /// Tells names that this disk cannot hold from disks that fail.
-fn refused_name(task: &ApplyTask, error: io::Error) -> Result<Applied, MirrorError> {
+pub(super) fn refused_name(task: &ApplyTask, error: io::Error) -> Result<Applied, MirrorError> {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ) => Ok(Applied::Refused {
             reason: format!(

@@ -35,11 +35,14 @@ pub(super) fn locate(
     spelling: Spelling,
     path: &FilePath,
 ) -> io::Result<Located> {
+    if path.segments().any(|name| names::is_own(name, spelling)) {
+        return Ok(Located::Ignored);
+    }
     let disk = match disk_path(root, state, spelling, path)? {
         Ok(disk) => disk,
         Err(reason) => return Ok(Located::Refused(reason)),
     };
-    match is_ignored(root, state, spelling, path, &disk)? {
+    match is_ignored(root, state, path, &disk)? {
         Ok(true) => Ok(Located::Ignored),
         Ok(false) => Ok(Located::At(disk)),
         Err(reason) => Ok(Located::Refused(reason)),
@@ -135,7 +138,6 @@ fn spell<'a>(
 fn is_ignored(
     root: &Root,
     state: &mut State,
-    spelling: Spelling,
     path: &FilePath,
     disk: &str,
 ) -> io::Result<Result<bool, String>> {
@@ -172,7 +174,7 @@ fn is_ignored(
         let is_last = path_end == path.as_str().len();
         let here = path.as_str().get(..path_end).unwrap_or_default();
         let kind = if is_last { Kind::File } else { Kind::Folder };
-        if names::is_own(disk::split(here).1, spelling) || stack.ignores(here, kind) {
+        if stack.ignores(here, kind) {
             return Ok(Ok(true));
         }
         above = (here, disk.get(..disk_end).unwrap_or_default());

@@ -169,6 +169,9 @@ struct State {
     rules: RuleCache,
     /// Symbolic links that are followed: what changes behind them shows elsewhere.
     links: BTreeSet<String>,
+    /// Folders that cannot be opened, for tests that run as root.
+    #[cfg(test)]
+    unreadable: BTreeSet<String>,
 }
 
 /// A mirrored folder.

@@ -278,6 +278,11 @@ impl<'a> Walk<'a> {
                 }
             }
             Kind::Folder => {
+                #[cfg(test)]
+                if self.state.unreadable.contains(&self.disk) {
+                    self.fail(&io::ErrorKind::PermissionDenied.into());
+                    return Ok(());
+                }
                 let name = disk::os(disk::split(&self.disk).1);
                 let opened = disk::open_folder_at(fd, name).and_then(|folder| {
                     let meta = disk::meta_of(&folder)?;

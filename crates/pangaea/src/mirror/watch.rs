@@ -79,7 +79,7 @@ impl Drop for Watch {
 }
 
 #[derive(Debug)]
-enum Signal {
+pub(super) enum Signal {
     Event(notify::Result<Event>),
     Stop,
 }
@@ -118,7 +118,7 @@ impl Mirror {
 }
 
 /// The system's watcher with what it looks at.
-struct Watched {
+pub(super) struct Watched {
     watcher: RecommendedWatcher,
 }
 
@@ -242,7 +242,7 @@ impl Pending {
 }
 
 /// The watching thread.
-struct Watching<T> {
+pub(super) struct Watching<T> {
     root: PathBuf,
     options: WatchOptions,
     inbox: mpsc::Receiver<Signal>,
@@ -250,7 +250,21 @@ struct Watching<T> {
 }
 
 impl<T: FnMut(FolderEvent)> Watching<T> {
-    fn run(&mut self, watcher: notify::Result<Watched>) {
+    pub(super) fn new(
+        root: PathBuf,
+        options: WatchOptions,
+        inbox: mpsc::Receiver<Signal>,
+        tell: T,
+    ) -> Self {
+        Self {
+            root,
+            options,
+            inbox,
+            tell,
+        }
+    }
+
+    pub(super) fn run(&mut self, watcher: notify::Result<Watched>) {
         let trouble = match watcher {
             Ok(watcher) => match self.follow_events(watcher) {
                 Some(trouble) => trouble,
