@@ -8,4 +8,7 @@ pub mod body;
 pub mod hub;
 #[cfg(all(feature = "mirror", unix))]
 pub mod mirror;
+pub mod replica;
 pub mod store;
+pub mod time;
+pub mod wrap;

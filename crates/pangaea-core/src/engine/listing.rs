@@ -78,7 +78,7 @@ impl Engine {
         for path in self.missing(&files) {
             if let Some(entry) = self.entries.get_mut(&path) {
                 entry.remote = Remote::Missing;
-                self.ready.insert(path);
+                self.make_ready(&path);
             }
         }
         self.offer_identity(&files, now_ms);
@@ -120,15 +120,17 @@ impl Engine {
             None => self.entries.entry(path.clone()).or_default(),
         };
         if file.tag.is_some() && file.tag.as_ref() == entry.base.tag() {
-            note_unchanged(entry);
-            if self.is_due_for_sweep(path, now_ms) {
-                self.ready.insert(path.clone());
+            entry.suspect = None;
+            entry.remote = Remote::AsBase;
+            if !entry.is_clean() || self.is_due_for_sweep(path, now_ms) {
+                self.make_ready(path);
             }
             return;
         }
         if let Remote::File(remote) = &entry.remote
             && file.tag.as_ref() == Some(&remote.tag)
         {
+            self.make_ready(path);
             return;
         }
         if let Some(problem) = &entry.problem {
@@ -139,7 +141,14 @@ impl Engine {
             self.commit.entries.insert(path.clone());
         }
         entry.remote = Remote::Seen(file.tag.clone());
-        self.ready.insert(path.clone());
+        self.make_ready(path);
+    }
+
+    /// Lets a path be planned, unless it waits: a listing does not shorten that.
+    fn make_ready(&mut self, path: &FilePath) {
+        if !self.waiting.contains_key(path) {
+            self.ready.insert(path.clone());
+        }
     }
 
     /// Paths that the hub had and the listing lacks, as far as the listing can know.
@@ -180,14 +189,6 @@ impl Engine {
             }
             Base::Gone { .. } | Base::File(_) | Base::Unknown => None,
         }
-    }
-}
-
-/// The hub still has the base.
-fn note_unchanged(entry: &mut Entry) {
-    entry.suspect = None;
-    if !matches!(entry.remote, Remote::AsBase) {
-        entry.remote = Remote::AsBase;
     }
 }
 

@@ -36,7 +36,7 @@ impl Engine {
         }
         self.keep_replaced(path, Cause::Edited, now_ms);
         let ancestors = self.ancestors_of_next(path);
-        let version = self.clock.tick_version(now_ms);
+        let version = self.next_version(now_ms);
         self.update(path, |entry| {
             entry.local = Local::File(LocalFile {
                 content: new.content,
@@ -59,7 +59,7 @@ impl Engine {
         let never_shared = entry.base == Base::Unknown && unsent && !self.busy.contains_key(path);
         self.keep_replaced(path, Cause::Deleted, now_ms);
         let ancestors = self.ancestors_of_next(path);
-        let version = self.clock.tick_version(now_ms);
+        let version = self.next_version(now_ms);
         if never_shared {
             self.clear_pending(path);
             self.update(path, |entry| {
@@ -128,14 +128,19 @@ impl Engine {
     }
 
     /// What the next local version replaces. An unsent version that nobody can have seen is left
-    /// out: it never existed for others.
+    /// out: it never existed for others. The base is always among them, however many edits were
+    /// made while the hub did not answer: what replaces it on the hub must name it.
     fn ancestors_of_next(&self, path: &FilePath) -> Ancestors {
         let Some(entry) = self.entries.get(path) else { return Ancestors::default() };
         let Some(version) = entry.local.version() else { return Ancestors::default() };
         let unseen = entry.pending.as_ref().is_some_and(|pending| pending.attempts == 0)
             && !self.busy.contains_key(path);
         let ancestors = entry.local.ancestors();
-        if unseen { ancestors } else { ancestors.with(version) }
+        if unseen {
+            return ancestors;
+        }
+        let newest = std::iter::once(version).chain(entry.base.version());
+        Ancestors::new(newest.chain(ancestors.as_slice().iter().copied()))
     }
 
     /// Notes that the operation is to be sent, as a new journal record that takes the place of an

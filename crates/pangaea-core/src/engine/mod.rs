@@ -39,6 +39,8 @@ use crate::policy::Policy;
 use crate::state::Entry;
 use crate::state::Pending;
 use crate::version::DeviceId;
+use crate::version::Hlc;
+use crate::version::VersionId;
 
 pub use self::schedule::HubState;
 pub use self::status::Status;
@@ -70,7 +72,7 @@ impl Options {
     pub fn new(device: DeviceId, seed: u64) -> Self {
         Self {
             device,
-            in_flight_max: 32,
+            in_flight_max: 128,
             tombstone_ms: 30 * 24 * 60 * 60 * 1_000,
             mass_delete_floor: 20,
             mass_delete_ceiling: 10_000,
@@ -85,6 +87,8 @@ impl Options {
 pub struct Engine {
     options: Options,
     clock: Clock,
+    /// The newest time stamp that this replica gave to a version of its own.
+    own_last: Hlc,
     sequence: u64,
     policy: Policy,
     entries: BTreeMap<FilePath, Entry>,
@@ -139,6 +143,7 @@ impl Engine {
         let last = counters.map(|counters| counters.clock).unwrap_or_default();
         let mut engine = Self {
             clock: Clock::new(options.device, last),
+            own_last: last,
             sequence: counters.map_or(0, |counters| counters.sequence),
             policy: Policy::default(),
             entries: entries.into_iter().collect(),
@@ -273,6 +278,13 @@ impl Engine {
         self.journal.retain(|_, path| {
             self.entries.get(path).is_some_and(|entry| entry.pending.is_some())
         });
+    }
+
+    /// Names a new version of this device's.
+    fn next_version(&mut self, now_ms: u64) -> VersionId {
+        let version = self.clock.tick_version(now_ms);
+        self.own_last = version.clock;
+        version
     }
 
     /// Changes an entry and notes that it must be stored.

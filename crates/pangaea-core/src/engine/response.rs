@@ -46,10 +46,14 @@ impl Engine {
         }
         match response {
             Response::Failed(failure) => {
-                if let Some(AfterApply::Copy { main, .. }) = &in_flight.after_apply {
-                    self.ready.insert(main.clone());
-                }
-                self.note_failure(in_flight.path.as_ref(), failure, now_ms);
+                // A conflict copy that cannot be made is the trouble of the file it is made for.
+                let path = match &in_flight.after_apply {
+                    Some(AfterApply::Copy { main, .. }) => Some(main),
+                    Some(AfterApply::Take { .. } | AfterApply::Merge { .. }) | None => {
+                        in_flight.path.as_ref()
+                    }
+                };
+                self.note_failure(path, failure, now_ms);
             }
             response => {
                 if !is_local(&in_flight.request) {
@@ -68,9 +72,7 @@ impl Engine {
                 self.note_fetched(&path, remote, now_ms);
             }
             (Request::Fetch { path }, Response::Absent) => {
-                if let Some(entry) = self.entries.get_mut(&path) {
-                    entry.remote = Remote::Absent;
-                }
+                self.note_absent(&path, now_ms);
             }
             (Request::Push { path, file, format, .. }, Response::Stored(tag)) => {
                 self.note_pushed(&path, &file, format, tag, now_ms);
@@ -134,7 +136,27 @@ impl Engine {
     fn note_fetched(&mut self, path: &FilePath, remote: Box<RemoteFile>, now_ms: u64) {
         self.clock.observe(remote.version.clock, now_ms);
         if let Some(entry) = self.entries.get_mut(path) {
+            // The listing told of something else: this is a cache's answer, and not the second
+            // look that makes a suspect believed.
+            if let Remote::Seen(Some(listed)) = &entry.remote
+                && *listed != remote.tag
+            {
+                entry.suspect = None;
+            }
             entry.remote = Remote::File(remote);
+        }
+    }
+
+    /// A read found nothing. That is believed if a listing says so too; a read alone may have been
+    /// answered by a cache, or raced with others (I-9).
+    fn note_absent(&mut self, path: &FilePath, now_ms: u64) {
+        let Some(entry) = self.entries.get_mut(path) else { return };
+        if entry.remote == Remote::Missing {
+            entry.remote = Remote::Absent;
+        } else {
+            entry.remote = Remote::AsBase;
+            self.listing.want();
+            self.wait_for(path, now_ms);
         }
     }
 
@@ -223,6 +245,9 @@ impl Engine {
             .map(|file| file.content);
         // An edit through the application came in between: it is newer than what was applied.
         if current != expected {
+            if let Some(AfterApply::Copy { main, .. }) = after {
+                self.ready.insert(main);
+            }
             return;
         }
         match after {

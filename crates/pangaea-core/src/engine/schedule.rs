@@ -162,9 +162,14 @@ impl Engine {
     }
 
     fn note_unreachable(&mut self, message: String, retry_after_ms: Option<u64>, now_ms: u64) {
-        let attempt = match &self.hub {
-            // Answers to requests that were sent together count as one failure.
-            HubState::Waiting { until_ms, .. } if *until_ms > now_ms => return,
+        let attempt = match &mut self.hub {
+            // Answers to requests that were sent together count as one failure; the longest wait
+            // that one of them asks for counts.
+            HubState::Waiting { until_ms, .. } if *until_ms > now_ms => {
+                let asked = retry_after_ms.map_or(0, backoff::honoured_ms);
+                *until_ms = (*until_ms).max(now_ms.saturating_add(asked));
+                return;
+            }
             HubState::Waiting { attempt, .. } => attempt.saturating_add(1),
             HubState::Ready => 1,
             HubState::Paused { .. } | HubState::Halted(_) => return,

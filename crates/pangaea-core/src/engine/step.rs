@@ -15,6 +15,7 @@ use crate::io::Request;
 use crate::io::Side;
 use crate::media::MediaType;
 use crate::plan::Condition;
+use crate::plan::Own;
 use crate::plan::Reason;
 use crate::plan::Rebase;
 use crate::plan::Step;
@@ -67,7 +68,8 @@ impl Engine {
                 self.ready.remove(path);
                 return None;
             }
-            let step = plan(entry, self.options.device);
+            let own = Own { device: self.options.device, last: self.own_last };
+            let step = plan(entry, own);
             if needs_hub(&step) && !self.hub_is_usable(now_ms) {
                 return None;
             }
@@ -105,6 +107,7 @@ impl Engine {
                     entry.suspect = Some(remote.tag);
                 }
                 self.listing.want();
+                self.wait_for(path, now_ms);
                 Next::Done
             }
         }
@@ -122,8 +125,8 @@ impl Engine {
             }
         }
         match self.sweepable(path, now_ms) {
-            Some(tag) => Next::send(Request::Sweep { path: path.clone(), tag }),
-            None => Next::Done,
+            Some(tag) if self.hub_is_usable(now_ms) => Next::send(Request::Sweep { path: path.clone(), tag }),
+            Some(_) | None => Next::Done,
         }
     }
 
@@ -174,8 +177,15 @@ impl Engine {
         match (rebase, remote) {
             (Rebase::Same, Some(remote)) => self.rebase_same(path, &remote, now_ms),
             (Rebase::Behind, Some(remote)) => self.rebase_behind(path, &remote, now_ms),
+            (Rebase::WentBack, Some(remote)) => {
+                if let Some(theirs) = file_of(&remote) {
+                    let row = super::local::history_row(path, &theirs, Cause::Lost, now_ms);
+                    self.commit.history.push(row);
+                }
+                self.rebase_behind(path, &remote, now_ms);
+            }
             (Rebase::BothGone, remote) => self.rebase_gone(path, remote.as_deref(), now_ms),
-            (Rebase::GoneButEdited, _) | (Rebase::Same | Rebase::Behind, None) => {
+            (Rebase::GoneButEdited, _) | (Rebase::Same | Rebase::Behind | Rebase::WentBack, None) => {
                 self.rebase_gone_but_edited(path, now_ms);
             }
         }
@@ -216,23 +226,23 @@ impl Engine {
         }
     }
 
+    /// The base says what the hub had, and nothing that only this device knows: what somebody
+    /// creates anew later is compared with it.
     fn rebase_gone(&mut self, path: &FilePath, remote: Option<&RemoteFile>, now_ms: u64) {
         self.clear_pending(path);
         self.update(path, |entry| {
-            let versions = [entry.base.version(), entry.local.version(), remote.map(|r| r.version)];
-            let newest = versions.into_iter().flatten().max();
             entry.remote = Remote::AsBase;
             entry.suspect = None;
-            let Some(version) = newest else {
-                *entry = Entry::default();
-                return;
-            };
-            let others = versions.into_iter().flatten().filter(|other| *other != version);
-            let kept = entry.local.ancestors();
-            let ancestors = Ancestors::new(others.chain(kept.as_slice().iter().copied()));
-            entry.local = Local::Deleted { version, ancestors: ancestors.clone() };
-            let tombstone = remote.map(|remote| remote.tag.clone());
-            entry.base = Base::Gone { version, ancestors, tombstone, since_ms: now_ms };
+            match (remote, &mut entry.base) {
+                (Some(remote), base) => *base = base_of(remote, now_ms),
+                (None, Base::Unknown) => {}
+                (None, Base::Gone { tombstone, .. }) => *tombstone = None,
+                (None, Base::File(file)) => {
+                    let (version, ancestors) = (file.version, file.ancestors.clone());
+                    entry.base =
+                        Base::Gone { version, ancestors, tombstone: None, since_ms: now_ms };
+                }
+            }
         });
     }
 
@@ -269,12 +279,12 @@ impl Engine {
         let Some(version) = entry.local.version() else {
             let ancestors = entry.base.version().into_iter();
             let ancestors = Ancestors::new(ancestors);
-            let version = self.clock.tick_version(now_ms);
+            let version = self.next_version(now_ms);
             self.update(path, |entry| entry.local = Local::Deleted { version, ancestors });
             return;
         };
         let next = if version <= earlier {
-            Some(self.clock.tick_version(now_ms))
+            Some(self.next_version(now_ms))
         } else {
             None
         };
@@ -356,7 +366,7 @@ impl Engine {
             }
             Keep::New { content, size } => {
                 self.clock.observe(theirs.version.clock, now_ms);
-                let version = self.clock.tick_version(now_ms);
+                let version = self.next_version(now_ms);
                 let parents = [theirs.version, ours.version].into_iter();
                 let kept = theirs.ancestors.as_slice().iter().copied();
                 let file = LocalFile {
@@ -402,7 +412,7 @@ impl Engine {
         let Some(copy) = names.into_iter().find(is_free) else {
             return CopyState::There;
         };
-        let version = self.clock.tick_version(now_ms);
+        let version = self.next_version(now_ms);
         let file = LocalFile { version, ancestors: Ancestors::default(), ..loser.clone() };
         let apply = Request::Apply { path: copy, expected: None, to: Some(file.clone()) };
         let after = AfterApply::Copy { file, main: path.clone() };

@@ -56,7 +56,8 @@ pub enum HubBody {
     Stream {
         /// Length in bytes.
         size: u64,
-        /// The bytes; an error ends the request without completing it.
+        /// The bytes; an error, also one after the last byte, ends the request without
+        /// completing it.
         stream: ByteStream<std::io::Error>,
     },
 }

@@ -70,7 +70,9 @@ impl Replica {
                 continue;
             }
             let now_ms = self.carrier.time().now_ms();
-            let Some((at, _)) = self.engine.poll_timeout() else { break };
+            let Some((at, _)) = self.engine.poll_timeout() else {
+                break;
+            };
             let wait = at.saturating_sub(now_ms);
             attempts += 1;
             if wait > PATIENCE_MS || attempts > PATIENCE_ATTEMPTS {
@@ -83,7 +85,11 @@ impl Replica {
         on_progress(self.progress());
         let status = self.engine.status();
         let done = status.pending == 0 && status.parked == 0 && status.hub == HubState::Ready;
-        Ok(if done { RoundEnd::Complete } else { RoundEnd::Left(Box::new(status)) })
+        Ok(if done {
+            RoundEnd::Complete
+        } else {
+            RoundEnd::Left(Box::new(status))
+        })
     }
 
     /// Asks for a fresh listing, which later turns carry out.
@@ -101,7 +107,9 @@ impl Replica {
         let now_ms = self.carrier.time().now_ms();
         self.engine.handle_timeout(now_ms);
         self.start_requests();
-        let overdue = self.dirty_since_ms.is_some_and(|since| now_ms - since.min(now_ms) > DIRTY_MS_MAX);
+        let overdue = self
+            .dirty_since_ms
+            .is_some_and(|since| now_ms - since.min(now_ms) > DIRTY_MS_MAX);
         if self.running.is_empty() || overdue || self.dirty > DIRTY_ENTRIES_MAX {
             let stored = self.save().await?;
             self.start_requests();
@@ -110,10 +118,15 @@ impl Replica {
                 return Ok(stored || !self.engine.is_quiet(now_ms) && self.is_dirty());
             }
         }
-        let Some(first) = self.running.next().await else { return Ok(false) };
-        first.into_iter().for_each(|completion| self.take(completion));
+        let Some(first) = self.running.next().await else {
+            return Ok(false);
+        };
+        first
+            .into_iter()
+            .for_each(|completion| self.take(completion));
         while let Some(Some(next)) = self.running.next().now_or_never() {
-            next.into_iter().for_each(|completion| self.take(completion));
+            next.into_iter()
+                .for_each(|completion| self.take(completion));
         }
         Ok(true)
     }
@@ -125,7 +138,10 @@ impl Replica {
 
     /// How far the work is, by what is known of it now.
     pub fn progress(&self) -> Progress {
-        Progress { done: self.done, left: self.engine.steps_left() as u64 }
+        Progress {
+            done: self.done,
+            left: self.engine.steps_left() as u64,
+        }
     }
 
     pub(super) fn start_requests(&mut self) {
@@ -148,7 +164,8 @@ impl Replica {
         {
             self.applying = true;
             let batch = std::mem::take(&mut self.to_apply);
-            self.running.push(self.carrier.start_applying(Arc::clone(mirror), batch));
+            self.running
+                .push(self.carrier.start_applying(Arc::clone(mirror), batch));
         }
         while let Some(event) = self.engine.poll_event() {
             self.events.push_back(event);
@@ -170,7 +187,8 @@ impl Replica {
             self.applied |= completion.applied;
             self.rescan.extend(completion.rescan);
         }
-        self.engine.handle_response(completion.id, completion.response, now_ms);
+        self.engine
+            .handle_response(completion.id, completion.response, now_ms);
         self.mark_dirty(1);
     }
 
@@ -192,7 +210,10 @@ impl Replica {
             self.unsaved = None;
         }
         let commit = self.engine.take_commit();
-        let transaction = Transaction { commit, ..std::mem::take(&mut self.extra) };
+        let transaction = Transaction {
+            commit,
+            ..std::mem::take(&mut self.extra)
+        };
         self.dirty = 0;
         self.dirty_since_ms = None;
         let is_empty = transaction.commit.is_empty()
@@ -202,8 +223,11 @@ impl Replica {
         if is_empty {
             return Ok(false);
         }
-        let policy_changed =
-            transaction.commit.entries.iter().any(|(path, _)| path.as_str() == POLICY_PATH);
+        let policy_changed = transaction
+            .commit
+            .entries
+            .iter()
+            .any(|(path, _)| path.as_str() == POLICY_PATH);
         // Kept until the store has it, should this future be dropped in the middle.
         self.unsaved = Some(transaction.clone());
         #[cfg(feature = "mirror")]

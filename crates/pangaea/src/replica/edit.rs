@@ -76,16 +76,24 @@ impl Replica {
     ) -> Result<VersionId, EditError> {
         let media_type = media_type.unwrap_or_else(|| MediaType::of(path.as_str(), &content));
         let (hash, size) = (ContentHash::of(&content), content.len() as u64);
-        self.change_folder(path, Some((hash, Body::Bytes(content.clone())))).await?;
+        self.change_folder(path, Some((hash, Body::Bytes(content.clone()))))
+            .await?;
         if self.carrier.is_kept(path, &media_type, size) {
             if content.len() <= INLINE_BYTES_MAX {
                 self.extra.contents.push((hash, content));
             } else {
-                self.carrier.store().adopt(hash, Body::Bytes(content)).await?;
+                self.carrier
+                    .store()
+                    .adopt(hash, Body::Bytes(content))
+                    .await?;
             }
         }
         let now_ms = self.carrier.time().now_ms();
-        let new = NewContent { content: hash, size, media_type };
+        let new = NewContent {
+            content: hash,
+            size,
+            media_type,
+        };
         let version = self.engine.handle_local_write(path, new, now_ms);
         self.save().await?;
         Ok(version)
@@ -97,10 +105,16 @@ impl Replica {
     /// [`EditError::Absent`] if there is none.
     pub async fn delete(&mut self, path: &FilePath) -> Result<VersionId, EditError> {
         let absent = || EditError::Absent { path: path.clone() };
-        self.engine.entry(path).and_then(|entry| entry.local.file()).ok_or_else(absent)?;
+        self.engine
+            .entry(path)
+            .and_then(|entry| entry.local.file())
+            .ok_or_else(absent)?;
         self.change_folder(path, None).await?;
         let now_ms = self.carrier.time().now_ms();
-        let version = self.engine.handle_local_delete(path, now_ms).ok_or_else(absent)?;
+        let version = self
+            .engine
+            .handle_local_delete(path, now_ms)
+            .ok_or_else(absent)?;
         self.save().await?;
         Ok(version)
     }
@@ -111,8 +125,11 @@ impl Replica {
     /// [`EditError::Absent`] if there is none.
     pub async fn read(&self, path: &FilePath) -> Result<Body, EditError> {
         let absent = || EditError::Absent { path: path.clone() };
-        let file =
-            self.engine.entry(path).and_then(|entry| entry.local.file()).ok_or_else(absent)?;
+        let file = self
+            .engine
+            .entry(path)
+            .and_then(|entry| entry.local.file())
+            .ok_or_else(absent)?;
         let found = self.carrier.local_content(path, file.content).await;
         found.ok().flatten().ok_or_else(absent)
     }
@@ -126,16 +143,33 @@ impl Replica {
         path: &FilePath,
         version: VersionId,
     ) -> Result<VersionId, EditError> {
-        let not_kept = || EditError::NotKept { path: path.clone(), version };
-        let query = RowQuery { path: Some(path.clone()), limit: None };
+        let not_kept = || EditError::NotKept {
+            path: path.clone(),
+            version,
+        };
+        let query = RowQuery {
+            path: Some(path.clone()),
+            limit: None,
+        };
         let rows = self.carrier.store().history(query).await?;
-        let row = rows.into_iter().find(|row| row.version == version).ok_or_else(not_kept)?;
-        let body = self.carrier.store().content(row.content).await?.ok_or_else(not_kept)?;
+        let row = rows
+            .into_iter()
+            .find(|row| row.version == version)
+            .ok_or_else(not_kept)?;
+        let body = self
+            .carrier
+            .store()
+            .content(row.content)
+            .await?
+            .ok_or_else(not_kept)?;
         match body {
             Body::Bytes(content) => self.write(path, content, Some(row.media_type)).await,
             Body::File { .. } => {
-                let new =
-                    NewContent { content: row.content, size: row.size, media_type: row.media_type };
+                let new = NewContent {
+                    content: row.content,
+                    size: row.size,
+                    media_type: row.media_type,
+                };
                 self.change_folder(path, Some((row.content, body))).await?;
                 let now_ms = self.carrier.time().now_ms();
                 let version = self.engine.handle_local_write(path, new, now_ms);
@@ -151,7 +185,10 @@ impl Replica {
     /// # Errors
     /// [`EditError::NoConflict`] if there is none.
     pub async fn resolve(&mut self, path: &FilePath, choice: Choice) -> Result<(), EditError> {
-        let held = self.engine.entry(path).and_then(|entry| entry.problem.as_ref());
+        let held = self
+            .engine
+            .entry(path)
+            .and_then(|entry| entry.problem.as_ref());
         if held.is_some_and(|problem| problem.kind == ProblemKind::Undecided) {
             self.engine.handle_decision(path, choice);
             self.save().await?;
@@ -166,10 +203,15 @@ impl Replica {
                 self.delete(path).await?;
             }
             Choice::Side(pangaea_core::io::Side::Theirs) => {
-                let file = self.engine.entry(path).and_then(|entry| entry.local.file()).cloned();
+                let file = self
+                    .engine
+                    .entry(path)
+                    .and_then(|entry| entry.local.file())
+                    .cloned();
                 let file = file.ok_or_else(|| EditError::Absent { path: path.clone() })?;
                 let body = self.read(path).await?;
-                self.change_folder(&original, Some((file.content, body))).await?;
+                self.change_folder(&original, Some((file.content, body)))
+                    .await?;
                 let now_ms = self.carrier.time().now_ms();
                 let new = NewContent {
                     content: file.content,
@@ -199,7 +241,7 @@ impl Replica {
             let mirror = Arc::clone(mirror);
             return self.change_mirrored(mirror, path, to).await;
         }
-        let _ = (path, to);
+        drop(to);
         Ok(())
     }
 
@@ -212,9 +254,13 @@ impl Replica {
     ) -> Result<(), EditError> {
         use crate::mirror::Applied;
         use crate::mirror::ApplyTask;
-        let refused =
-            |reason: String| EditError::Refused { path: path.clone(), reason };
-        let Some(staging) = self.carrier.store().staging() else { return Ok(()) };
+        let refused = |reason: String| EditError::Refused {
+            path: path.clone(),
+            reason,
+        };
+        let Some(staging) = self.carrier.store().staging() else {
+            return Ok(());
+        };
         // What the user did in the folder meanwhile comes first, and is kept in history.
         for _ in 0..3 {
             let expected = self
@@ -222,16 +268,25 @@ impl Replica {
                 .entry(path)
                 .and_then(|entry| entry.local.file())
                 .map(|file| file.content);
-            let task = ApplyTask { path: path.clone(), expected, to: to.clone() };
+            let task = ApplyTask {
+                path: path.clone(),
+                expected,
+                to: to.clone(),
+            };
             let (mirror, staging) = (Arc::clone(&mirror), staging.clone());
             let applied = super::carry::blocking(move || mirror.apply(&task, &staging)).await;
             let applied = applied.map_err(|_| refused("the work was cut off".to_owned()))?;
             match applied.map_err(ReplicaError::from)? {
                 Applied::Done { stamp, displaced } => {
                     self.applied = true;
-                    self.extra.stamps.push((path.clone(), stamp.map(|stamp| stamp.encode())));
+                    self.extra
+                        .stamps
+                        .push((path.clone(), stamp.map(|stamp| stamp.encode())));
                     if let Some(displaced) = displaced {
-                        let body = Body::File { path: displaced.file, size: displaced.size };
+                        let body = Body::File {
+                            path: displaced.file,
+                            size: displaced.size,
+                        };
                         self.carrier.store().adopt(displaced.hash, body).await?;
                     }
                     return Ok(());
@@ -243,6 +298,8 @@ impl Replica {
                 Applied::Refused { reason } => return Err(refused(reason)),
             }
         }
-        Err(refused("somebody else is writing it all the time".to_owned()))
+        Err(refused(
+            "somebody else is writing it all the time".to_owned(),
+        ))
     }
 }

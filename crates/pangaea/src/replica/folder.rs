@@ -43,8 +43,12 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError::Mirror`] if the folder is not there: nothing counts as deleted then.
     pub async fn scan_folder(&mut self) -> Result<(), ReplicaError> {
-        let Some(mirror) = self.carrier.mirror().map(Arc::clone) else { return Ok(()) };
-        let Ok(scan) = blocking(move || mirror.scan(Scope::All)).await else { return Ok(()) };
+        let Some(mirror) = self.carrier.mirror().map(Arc::clone) else {
+            return Ok(());
+        };
+        let Ok(scan) = blocking(move || mirror.scan(Scope::All)).await else {
+            return Ok(());
+        };
         let mut scan = scan?;
         self.folder_report = FolderReport {
             refused: std::mem::take(&mut scan.refused),
@@ -62,7 +66,9 @@ impl Replica {
     /// # Errors
     /// Like [`Replica::scan_folder`].
     pub async fn scan_paths(&mut self, paths: Vec<FilePath>) -> Result<(), ReplicaError> {
-        let Some(mirror) = self.carrier.mirror().map(Arc::clone) else { return Ok(()) };
+        let Some(mirror) = self.carrier.mirror().map(Arc::clone) else {
+            return Ok(());
+        };
         let scanned = blocking(move || mirror.scan(Scope::Paths(&paths))).await;
         let Ok(scan) = scanned else { return Ok(()) };
         self.take_scan(scan?).await
@@ -102,12 +108,24 @@ impl Replica {
         let now_ms = self.carrier.time().now_ms();
         self.mark_dirty(1);
         match change {
-            Change::Written { path, content, size, media_type, stamp, bytes } => {
+            Change::Written {
+                path,
+                content,
+                size,
+                media_type,
+                stamp,
+                bytes,
+            } => {
                 if self.carrier.is_kept(&path, &media_type, size) {
-                    self.keep_edit(&path, content, bytes.map(Body::Bytes)).await?;
+                    self.keep_edit(&path, content, bytes.map(Body::Bytes))
+                        .await?;
                 }
                 self.extra.stamps.push((path.clone(), Some(stamp.encode())));
-                let new = NewContent { content, size, media_type };
+                let new = NewContent {
+                    content,
+                    size,
+                    media_type,
+                };
                 self.engine.handle_local_write(&path, new, now_ms);
             }
             Change::Deleted { path } => {
@@ -131,7 +149,12 @@ impl Replica {
     ) -> Result<(), ReplicaError> {
         let body = match body {
             Some(body) => Some(body),
-            None => self.carrier.local_content(path, content).await.ok().flatten(),
+            None => self
+                .carrier
+                .local_content(path, content)
+                .await
+                .ok()
+                .flatten(),
         };
         match body {
             Some(Body::Bytes(bytes)) if bytes.len() <= INLINE_BYTES_MAX => {

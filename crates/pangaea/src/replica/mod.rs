@@ -135,19 +135,23 @@ impl Replica {
         let (ids, seed) = parts.random.split_at(40);
         let mut extra = Transaction::default();
         let device = match settings.get(SETTING_DEVICE) {
-            Some(text) => {
-                text.parse().map_err(|_| ReplicaError::Settings("the device id is not one"))?
-            }
+            Some(text) => text
+                .parse()
+                .map_err(|_| ReplicaError::Settings("the device id is not one"))?,
             None => {
                 let mut id = [0; 8];
                 id.copy_from_slice(ids.get(..8).unwrap_or(&[0; 8]));
                 let device = DeviceId::from_random(id);
                 settings.insert(SETTING_DEVICE.to_owned(), device.to_string());
-                extra.settings.push((SETTING_DEVICE.to_owned(), Some(device.to_string())));
+                extra
+                    .settings
+                    .push((SETTING_DEVICE.to_owned(), Some(device.to_string())));
                 device
             }
         };
-        let seed = seed.iter().fold(0, |seed, byte| (seed << 8) | u64::from(*byte));
+        let seed = seed
+            .iter()
+            .fold(0, |seed, byte| (seed << 8) | u64::from(*byte));
         let mut options = Options::new(device, seed);
         let identity = identity_file(ids.get(8..40).unwrap_or_default());
         let hash = ContentHash::of(&identity);
@@ -161,9 +165,10 @@ impl Replica {
         if let Some(mirror) = &parts.mirror {
             mirror.load_stamps(loaded.stamps)?;
         }
-        let has_identity = engine.entries().keys().any(|path| {
-            path.as_str() == pangaea_core::state::IDENTITY_PATH
-        });
+        let has_identity = engine
+            .entries()
+            .keys()
+            .any(|path| path.as_str() == pangaea_core::state::IDENTITY_PATH);
         if !has_identity {
             extra.contents.push((hash, identity));
         }
@@ -214,7 +219,9 @@ impl Replica {
     /// [`ReplicaError::Store`].
     pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<(), ReplicaError> {
         self.settings.insert(name.to_owned(), value.to_owned());
-        self.extra.settings.push((name.to_owned(), Some(value.to_owned())));
+        self.extra
+            .settings
+            .push((name.to_owned(), Some(value.to_owned())));
         self.save().await?;
         Ok(())
     }
@@ -231,8 +238,14 @@ impl Replica {
 
     /// Reads the policies from the replica's own copy of them.
     async fn load_policy(&mut self) -> Result<(), ReplicaError> {
-        let Ok(path) = FilePath::parse(POLICY_PATH) else { return Ok(()) };
-        let Some(hash) = self.engine.entry(&path).and_then(|entry| entry.local.file()) else {
+        let Ok(path) = FilePath::parse(POLICY_PATH) else {
+            return Ok(());
+        };
+        let Some(hash) = self
+            .engine
+            .entry(&path)
+            .and_then(|entry| entry.local.file())
+        else {
             return Ok(());
         };
         let hash = hash.content;

@@ -28,7 +28,11 @@ pub enum FileState {
 impl FileState {
     /// The state of an entry.
     pub fn of(entry: &Entry) -> Self {
-        if entry.problem.as_ref().is_some_and(|problem| problem.kind != ProblemKind::Ignored) {
+        if entry
+            .problem
+            .as_ref()
+            .is_some_and(|problem| problem.kind != ProblemKind::Ignored)
+        {
             Self::Parked
         } else if entry.pending.is_some() {
             Self::Queued
@@ -117,7 +121,10 @@ pub fn conflicts<'a>(entries: impl Iterator<Item = (&'a FilePath, &'a Entry)>) -
             }
             entry.local.file()?;
             let original = conflict::original_path(path)?;
-            Some(Conflict::Copy { path: original, copy: path.clone() })
+            Some(Conflict::Copy {
+                path: original,
+                copy: path.clone(),
+            })
         })
         .collect()
 }

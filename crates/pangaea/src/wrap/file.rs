@@ -77,7 +77,11 @@ impl Wrapper {
             Ok(())
         })?;
         let content_type = self.content_type(path, file, format, sha256.finalize().into())?;
-        Ok(WrappedFile { content_type, tag: md5.finish(), size })
+        Ok(WrappedFile {
+            content_type,
+            tag: md5.finish(),
+            size,
+        })
     }
 
     /// Second pass, and the heart of the first: hands the stored bytes to `sink` in order. The last
@@ -97,7 +101,9 @@ impl Wrapper {
     ) -> Result<(), WrapError> {
         if format.signing == Signing::Signed && format.encryption == Encryption::Ecies {
             if file.size > SIGNED_BYTES_MAX {
-                return Err(WrapError::TooLarge { limit_mib: SIGNED_BYTES_MAX >> 20 });
+                return Err(WrapError::TooLarge {
+                    limit_mib: SIGNED_BYTES_MAX >> 20,
+                });
             }
             let content = std::fs::read(source)?;
             sink(&self.wrap(path, file, format, &content)?.bytes)?;
@@ -106,7 +112,13 @@ impl Wrapper {
         let mut sealer = (format.encryption == Encryption::Ecies).then(|| {
             let (ephemeral, iv) = self.ephemeral(path, file);
             let encoding = gaia::envelope::CipherTextEncoding::Base64;
-            Sealer::new(&self.public, &ephemeral, iv, encoding, envelope_kind(format.kind))
+            Sealer::new(
+                &self.public,
+                &ephemeral,
+                iv,
+                encoding,
+                envelope_kind(format.kind),
+            )
         });
         let mut hasher = ContentHasher::new();
         let mut source = File::open(source)?;
@@ -115,7 +127,9 @@ impl Wrapper {
         let mut out = Vec::new();
         loop {
             let read = source.read(&mut chunk)?;
-            let Some(plain) = chunk.get(..read).filter(|plain| !plain.is_empty()) else { break };
+            let Some(plain) = chunk.get(..read).filter(|plain| !plain.is_empty()) else {
+                break;
+            };
             hasher.update(plain);
             out.clear();
             match &mut sealer {
@@ -167,7 +181,10 @@ impl Wrapper {
                 if let Some(content) = &content {
                     write_out(target, content)?;
                 }
-                return Ok(UnwrappedFile { remote, has_content: content.is_some() });
+                return Ok(UnwrappedFile {
+                    remote,
+                    has_content: content.is_some(),
+                });
             }
             return self.unwrap_plain(path, stored_as, &mut source, target, reading);
         };
@@ -179,7 +196,9 @@ impl Wrapper {
         let (mut chunk, mut out) = (vec![0; CHUNK_BYTES], Vec::new());
         loop {
             let read = text.read(&mut chunk)?;
-            let Some(piece) = chunk.get(..read).filter(|piece| !piece.is_empty()) else { break };
+            let Some(piece) = chunk.get(..read).filter(|piece| !piece.is_empty()) else {
+                break;
+            };
             out.clear();
             opener.update(piece, &mut out)?;
             sink.write(&out)?;
@@ -187,10 +206,17 @@ impl Wrapper {
         out.clear();
         let kind = content_kind(opener.finish(&mut out)?);
         sink.write(&out)?;
-        let format = Format { encryption: Encryption::Ecies, signing: Signing::Unsigned, kind };
+        let format = Format {
+            encryption: Encryption::Ecies,
+            signing: Signing::Unsigned,
+            kind,
+        };
         let (content, size, sample) = sink.finish()?;
         let remote = reading.file(path, stored_as, content, size, format, &sample);
-        Ok(UnwrappedFile { remote, has_content: true })
+        Ok(UnwrappedFile {
+            remote,
+            has_content: true,
+        })
     }
 
     fn unwrap_plain(
@@ -209,14 +235,23 @@ impl Wrapper {
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let read = source.read(&mut chunk)?;
-            let Some(piece) = chunk.get(..read).filter(|piece| !piece.is_empty()) else { break };
+            let Some(piece) = chunk.get(..read).filter(|piece| !piece.is_empty()) else {
+                break;
+            };
             sink.write(piece)?;
         }
         let kind = reading.plain_kind();
-        let format = Format { encryption: Encryption::Plain, signing: Signing::Unsigned, kind };
+        let format = Format {
+            encryption: Encryption::Plain,
+            signing: Signing::Unsigned,
+            kind,
+        };
         let (content, size, sample) = sink.finish()?;
         let remote = reading.file(path, stored_as, content, size, format, &sample);
-        Ok(UnwrappedFile { remote, has_content: true })
+        Ok(UnwrappedFile {
+            remote,
+            has_content: true,
+        })
     }
 }
 
@@ -259,7 +294,12 @@ struct Sink {
 impl Sink {
     fn create(target: &Path) -> std::io::Result<Self> {
         let file = File::create(target)?;
-        Ok(Self { file, hasher: ContentHasher::new(), size: 0, sample: Vec::new() })
+        Ok(Self {
+            file,
+            hasher: ContentHasher::new(),
+            size: 0,
+            sample: Vec::new(),
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {

@@ -107,7 +107,11 @@ impl WrapError {
     /// What the engine makes of it; `tag` is the hub's of what was read.
     pub fn into_failure(self, tag: Option<ETag>) -> Failure {
         let kind = match &self {
-            Self::ContentChanged => return Failure::Busy { message: self.to_string() },
+            Self::ContentChanged => {
+                return Failure::Busy {
+                    message: self.to_string(),
+                };
+            }
             Self::Header(HeaderError::Newer { .. }) | Self::UnknownEncryption(_) => {
                 ProblemKind::Newer
             }
@@ -119,7 +123,11 @@ impl WrapError {
             }
             Self::Io(_) => ProblemKind::Device,
         };
-        Failure::Problem { kind, message: self.to_string(), tag }
+        Failure::Problem {
+            kind,
+            message: self.to_string(),
+            tag,
+        }
     }
 }
 
@@ -138,7 +146,11 @@ impl Wrapper {
     pub fn new(secret: SecretKey) -> Self {
         let public = secret.public();
         let address = public.address();
-        Self { secret, public, address }
+        Self {
+            secret,
+            public,
+            address,
+        }
     }
 
     /// The bucket.
@@ -166,8 +178,7 @@ impl Wrapper {
                 let (ephemeral, iv) = self.ephemeral(path, file);
                 let kind = envelope_kind(format.kind);
                 let encoding = CipherTextEncoding::Base64;
-                let sealed =
-                    envelope::seal(&self.public, &ephemeral, iv, content, encoding, kind);
+                let sealed = envelope::seal(&self.public, &ephemeral, iv, content, encoding, kind);
                 match format.signing {
                     Signing::Unsigned => sealed.into(),
                     Signing::Signed => signed::wrap(&self.secret, &sealed)?.into(),
@@ -201,7 +212,11 @@ impl Wrapper {
         let header = VersionHeader::sign(&self.secret, path, fields);
         let media_type = MediaType::octet_stream();
         let content_type = header::compose(&media_type, Encryption::Plain, Some(&header))?;
-        Ok(Wrapped { content_type, tag: ETag::of(b""), bytes: Bytes::new() })
+        Ok(Wrapped {
+            content_type,
+            tag: ETag::of(b""),
+            bytes: Bytes::new(),
+        })
     }
 
     /// The stock clients' signature file for plain content with this digest.
@@ -240,8 +255,11 @@ impl Wrapper {
             }
             Shape::Plain => {
                 let kind = reading.plain_kind();
-                let format =
-                    Format { encryption: Encryption::Plain, signing: Signing::Unsigned, kind };
+                let format = Format {
+                    encryption: Encryption::Plain,
+                    signing: Signing::Unsigned,
+                    kind,
+                };
                 (stored, format)
             }
             Shape::Encrypted => self.open(&stored, Signing::Unsigned)?,
@@ -252,15 +270,18 @@ impl Wrapper {
         };
         let hash = ContentHash::of(&content);
         let sample = content.get(..content.len().min(8192)).unwrap_or_default();
-        let remote =
-            reading.file(path, stored_as, hash, content.len() as u64, format, sample);
+        let remote = reading.file(path, stored_as, hash, content.len() as u64, format, sample);
         Ok((remote, Some(content)))
     }
 
     fn open(&self, stored: &[u8], signing: Signing) -> Result<(Bytes, Format), WrapError> {
         let opened = envelope::open(&self.secret, stored)?;
         let kind = content_kind(opened.kind);
-        let format = Format { encryption: Encryption::Ecies, signing, kind };
+        let format = Format {
+            encryption: Encryption::Ecies,
+            signing,
+            kind,
+        };
         Ok((opened.content.into(), format))
     }
 
@@ -287,7 +308,14 @@ impl Wrapper {
             ),
         };
         let (encryption, media_type) = (info.encryption, info.media_type);
-        Ok(Reading { version, origin, ancestors, header, encryption, media_type })
+        Ok(Reading {
+            version,
+            origin,
+            ancestors,
+            header,
+            encryption,
+            media_type,
+        })
     }
 
     pub(crate) fn ephemeral(&self, path: &FilePath, file: &LocalFile) -> (SecretKey, [u8; 16]) {
@@ -313,13 +341,19 @@ impl Wrapper {
             stored_sha256,
         };
         let header = VersionHeader::sign(&self.secret, path, fields);
-        Ok(header::compose(&file.media_type, format.encryption, Some(&header))?)
+        Ok(header::compose(
+            &file.media_type,
+            format.encryption,
+            Some(&header),
+        )?)
     }
 }
 
 impl Reading {
     pub(crate) fn is_tombstone(&self) -> bool {
-        self.header.as_ref().is_some_and(|header| header.fields.deleted)
+        self.header
+            .as_ref()
+            .is_some_and(|header| header.fields.deleted)
     }
 
     pub(crate) fn check_digest(&self, stored_sha256: [u8; 32]) -> Result<(), WrapError> {
@@ -330,7 +364,11 @@ impl Reading {
     }
 
     fn plain_kind(&self) -> ContentKind {
-        if self.media_type.is_text() { ContentKind::Text } else { ContentKind::Bytes }
+        if self.media_type.is_text() {
+            ContentKind::Text
+        } else {
+            ContentKind::Bytes
+        }
     }
 
     fn tombstone(self, stored_as: &StoredAs) -> RemoteFile {
@@ -353,16 +391,24 @@ impl Reading {
         sample: &[u8],
     ) -> RemoteFile {
         // The type of an encrypted file, and a type that says nothing, are told from the name.
-        let known = format.encryption == Encryption::Plain
-            && self.media_type != MediaType::octet_stream();
-        let media_type =
-            if known { self.media_type } else { MediaType::of(path.as_str(), sample) };
+        let known =
+            format.encryption == Encryption::Plain && self.media_type != MediaType::octet_stream();
+        let media_type = if known {
+            self.media_type
+        } else {
+            MediaType::of(path.as_str(), sample)
+        };
         RemoteFile {
             tag: stored_as.tag.clone(),
             version: self.version,
             origin: self.origin,
             ancestors: self.ancestors,
-            body: RemoteBody::File { content, size, media_type, format },
+            body: RemoteBody::File {
+                content,
+                size,
+                media_type,
+                format,
+            },
         }
     }
 }

@@ -205,3 +205,17 @@ async fn read_info(answer: Answer) -> Result<HubInfo, HubError> {
     }
     Ok(info)
 }
+
+#[cfg(test)]
+impl Sessions {
+    /// Makes the current session one that has been good for a while.
+    pub(super) async fn grow_old(&self) {
+        let mut state = self.state.lock().await;
+        let current = state.current.take().expect("there is a session");
+        state.current = Some(Arc::new(Session {
+            info: current.info.clone(),
+            authorization: current.authorization.clone(),
+            made: current.made - 2 * FRESH,
+        }));
+    }
+}

@@ -76,10 +76,24 @@ impl Progress {
             let (mut source, progress) = running?;
             // Being asked for more means that what came before has been taken.
             progress.state().moved = Instant::now();
-            let next = progress.check(source.next().await)?;
+            let mut next = progress.check(source.next().await)?;
+            // The last bytes complete the request, so an error that the source has in store for
+            // its end must come before them.
+            while next.is_ok() && progress.is_complete() {
+                match progress.check(source.next().await) {
+                    None => return Some((next, None)),
+                    Some(Err(error)) => next = Err(error),
+                    Some(Ok(_empty)) => {}
+                }
+            }
             let running = next.is_ok().then_some((source, progress));
             Some((next, running))
         })
+    }
+
+    fn is_complete(&self) -> bool {
+        let state = self.state();
+        state.sent == state.size
     }
 
     fn check(&self, next: Option<io::Result<Bytes>>) -> Option<io::Result<Bytes>> {
@@ -124,7 +138,14 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_announced_length_goes_through() {
-        let whole = || vec![Ok(chunk("ab")), Ok(chunk("")), Ok(chunk("c"))];
+        let whole = || {
+            vec![
+                Ok(chunk("ab")),
+                Ok(chunk("")),
+                Ok(chunk("c")),
+                Ok(chunk("")),
+            ]
+        };
         let (sent, progress) = upload(whole(), 3).await;
         assert_eq!(sent, [Some(chunk("ab")), Some(chunk("")), Some(chunk("c"))]);
         assert_eq!(progress.source_failure(), None);
@@ -138,7 +159,7 @@ mod tests {
         );
 
         let (sent, progress) = upload(whole(), 2).await;
-        assert_eq!(sent, [Some(chunk("ab")), Some(chunk("")), None]);
+        assert_eq!(sent, [None], "the last bytes that fit are held back");
         assert!(
             progress
                 .source_failure()

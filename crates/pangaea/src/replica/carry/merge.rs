@@ -1,0 +1,115 @@
+//! Merges: brings three contents together and keeps what comes of them.
+
+use super::Carrier;
+use super::Completion;
+use super::Origin;
+use super::content_changed;
+use super::lock;
+use super::store_failure;
+use crate::body::Body;
+use bytes::Bytes;
+use gaia::path::FilePath;
+use pangaea_core::io::Failure;
+use pangaea_core::io::Keep;
+use pangaea_core::io::Merged;
+use pangaea_core::io::Response;
+use pangaea_core::io::Side;
+use pangaea_core::merge;
+use pangaea_core::policy::Strategy;
+use pangaea_core::state::LocalFile;
+use pangaea_core::version::ContentHash;
+use pangaea_core::version::VersionId;
+
+impl Carrier {
+    pub(super) async fn merge(
+        &self,
+        path: &FilePath,
+        strategy: &Strategy,
+        base: Option<ContentHash>,
+        (ours, theirs): (&LocalFile, &LocalFile),
+        done: &mut Completion,
+    ) -> Result<Response, Failure> {
+        let Some(our_body) = self.local_content(path, ours.content).await? else {
+            done.rescan.push(path.clone());
+            return Err(content_changed());
+        };
+        let Some(their_body) = self.remembered(path, theirs.content).await? else {
+            return Ok(Response::ContentMissing);
+        };
+        let base = match base {
+            Some(hash) => self.store.content(hash).await.map_err(store_failure)?,
+            None => None,
+        };
+        let merged = match (&our_body, &their_body) {
+            (Body::Bytes(a), Body::Bytes(b)) => {
+                let base = match &base {
+                    Some(Body::Bytes(bytes)) => Some(bytes.as_ref()),
+                    Some(Body::File { .. }) | None => None,
+                };
+                let outcome = merge::merge(
+                    strategy,
+                    base,
+                    merge::Input {
+                        bytes: a,
+                        version: ours.version,
+                    },
+                    merge::Input {
+                        bytes: b,
+                        version: theirs.version,
+                    },
+                );
+                self.keep_outcome(path, &outcome)
+            }
+            // What does not fit into memory is not looked into.
+            (Body::File { .. }, _) | (_, Body::File { .. }) => {
+                merge_unread(strategy, ours.version, theirs.version)
+            }
+        };
+        match merged.copy {
+            Some(Side::Ours) => {
+                self.keep(ours.content, our_body, Origin::Local, done)
+                    .await?
+            }
+            Some(Side::Theirs) => {
+                self.keep(theirs.content, their_body, Origin::Fetched, done)
+                    .await?;
+            }
+            None => {}
+        }
+        Ok(Response::Merged(merged))
+    }
+
+    fn keep_outcome(&self, path: &FilePath, outcome: &merge::Outcome) -> Merged {
+        let keep = match &outcome.content {
+            merge::Content::Side(side) => Keep::Side(*side),
+            merge::Content::New(bytes) => {
+                let content = ContentHash::of(bytes);
+                let size = bytes.len() as u64;
+                let body = Body::Bytes(Bytes::copy_from_slice(bytes));
+                lock(&self.fetched)
+                    .entry(path.clone())
+                    .or_default()
+                    .push((content, body));
+                Keep::New { content, size }
+            }
+        };
+        Merged {
+            keep,
+            copy: outcome.copy(),
+        }
+    }
+}
+
+/// A merge of contents that are too large to look into.
+fn merge_unread(strategy: &Strategy, ours: VersionId, theirs: VersionId) -> Merged {
+    let (winner, loser) = if ours > theirs {
+        (Side::Ours, Side::Theirs)
+    } else {
+        (Side::Theirs, Side::Ours)
+    };
+    let copy = (*strategy != Strategy::Latest).then_some(loser);
+    Merged {
+        keep: Keep::Side(winner),
+        copy,
+    }
+}

@@ -1,0 +1,130 @@
+//! A hub and devices that share a bucket on it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gaia::key::SecretKey;
+use pangaea::hub::http::HttpHub;
+use pangaea::hub::http::HttpHubConfig;
+use pangaea::mirror::Mirror;
+use pangaea::mirror::MirrorOptions;
+use pangaea::replica::Parts;
+use pangaea::replica::Replica;
+use pangaea::replica::RoundEnd;
+use pangaea::store::sqlite::SqliteStore;
+use pangaea::time::SystemTime;
+use pangaea_hub::Hub;
+use pangaea_hub::HubConfig;
+use pangaea_hub::RunningHub;
+
+/// A bucket's key.
+pub const KEY: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90112233445566778899aabbccddeeff01";
+
+/// A hub in a folder of its own.
+pub struct World {
+    pub temp: tempfile::TempDir,
+    pub hub: Option<RunningHub>,
+    pub url: String,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let config = HubConfig::new(temp.path().join("hub"), "127.0.0.1:0".parse().unwrap());
+        let hub = Hub::start(config).await.unwrap();
+        let url = hub.url().to_owned();
+        Self { temp, hub: Some(hub), url }
+    }
+
+    /// Opens a device, for the first time or again.
+    pub async fn device(&self, name: &str) -> Device {
+        let folder = self.temp.path().join(name);
+        Device::open(&folder, &self.url).await
+    }
+}
+
+/// One device with its folder.
+pub struct Device {
+    pub folder: PathBuf,
+    pub replica: Replica,
+}
+
+impl Device {
+    async fn open(folder: &Path, hub_url: &str) -> Self {
+        let state = folder.join(".pangaea");
+        std::fs::create_dir_all(&state).unwrap();
+        let key = SecretKey::from_hex(KEY).unwrap();
+        let mut random = [0; 48];
+        getrandom(&mut random);
+        let parts = Parts {
+            store: Arc::new(SqliteStore::open(&state).unwrap()),
+            hub: Arc::new(HttpHub::new(HttpHubConfig::new(hub_url, key.clone())).unwrap()),
+            time: Arc::new(SystemTime),
+            key,
+            random,
+            mirror: Some(Arc::new(Mirror::open(folder, MirrorOptions::default()).unwrap())),
+        };
+        Self { folder: folder.to_owned(), replica: Replica::open(parts).await.unwrap() }
+    }
+
+    pub async fn round(&mut self) -> RoundEnd {
+        self.replica.round(&mut |_| {}).await.unwrap()
+    }
+
+    /// A round that leaves nothing behind.
+    pub async fn sync(&mut self) {
+        let end = self.round().await;
+        assert_eq!(end, RoundEnd::Complete, "{:?}", self.replica.problems().collect::<Vec<_>>());
+    }
+
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let file = self.folder.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+
+    pub fn read(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder.join(path)).ok()
+    }
+
+    pub fn remove(&self, path: &str) {
+        std::fs::remove_file(self.folder.join(path)).unwrap();
+    }
+
+    /// All files of the folder with their content.
+    pub fn tree(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut tree = BTreeMap::new();
+        collect(&self.folder, &self.folder, &mut tree);
+        tree
+    }
+}
+
+fn collect(root: &Path, folder: &Path, tree: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path == root.join(".pangaea") {
+            continue;
+        }
+        if path.is_dir() {
+            collect(root, &path, tree);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            tree.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn getrandom(bytes: &mut [u8]) {
+    use std::io::Read;
+    std::fs::File::open("/dev/urandom").unwrap().read_exact(bytes).unwrap();
+}
+
+/// Both devices sync until they have seen each other's last words.
+pub async fn settle(a: &mut Device, b: &mut Device) {
+    a.sync().await;
+    b.sync().await;
+    a.sync().await;
+    b.sync().await;
+}
