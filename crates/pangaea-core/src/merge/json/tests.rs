@@ -331,3 +331,20 @@ fn a_damaged_side_is_kept_apart() {
         "#]],
     );
 }
+
+#[test]
+fn deep_and_large_files_do_not_take_for_ever() {
+    let document = |last: &str| {
+        let fields: Vec<String> = (0..30_000).map(|at| format!("\"f{at}\":{at}")).collect();
+        let inner = format!("{{{},{last}}}", fields.join(","));
+        format!("{}{inner}{}", "{\"a\":".repeat(50), "}".repeat(50))
+    };
+    let (base, older, newer) = (
+        document("\"x\":1"),
+        document("\"y\":1"),
+        document("\"x\":2"),
+    );
+    let strategy = Strategy::Json { keys: Vec::new() };
+    let expected = document("\"y\":1,\"x\":2");
+    assert_eq!(show(&strategy, &base, &older, &newer), expected);
+}
