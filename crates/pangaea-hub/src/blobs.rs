@@ -320,7 +320,7 @@ impl Drop for Temporary {
 }
 
 /// Makes renames and new files in a folder durable. Only Unix needs it and can do it.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
     }

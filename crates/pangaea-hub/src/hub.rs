@@ -104,7 +104,8 @@ impl Hub {
     }
 
     /// Answers one request.
-    pub(crate) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
+        name_host(&mut request);
         let answer = self.dispatch(request).await;
         respond::finish(answer.unwrap_or_else(|refusal| respond::refusal(&refusal)))
     }
@@ -170,6 +171,16 @@ impl Hub {
             *response.body_mut() = respond::nothing();
         }
         response
+    }
+}
+
+/// Puts the host where HTTP/1 has it: HTTP/2 sends it with the target.
+fn name_host(request: &mut Request<Incoming>) {
+    let Some(authority) = request.uri().authority() else {
+        return;
+    };
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        request.headers_mut().insert(HOST, host);
     }
 }
 

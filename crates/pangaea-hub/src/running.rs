@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::auth::{Gate, Rules};
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, sync_folder};
 use crate::commit::Committer;
 use crate::config::{HubConfig, HubUrlRule};
 use crate::error::HubError;
@@ -127,7 +127,11 @@ async fn run(
     // Dropping the last committer ends the writing thread once its queue is empty.
     drop(hub);
     let joined = tokio::task::spawn_blocking(move || commits.join()).await;
-    drop(lock);
+    // Closing the file would do, were it not for processes that are being forked elsewhere in
+    // the program: they share it for a moment.
+    if let Err(error) = lock.unlock() {
+        tracing::warn!(%error, "could not unlock the data folder");
+    }
     match joined {
         Ok(Ok(())) => {
             tracing::info!("the hub has stopped");
@@ -162,6 +166,16 @@ fn open(config: HubConfig, local_addr: SocketAddr, base_url: &str) -> Result<Par
         source,
     };
     fs::create_dir_all(&folder).map_err(failed)?;
+    if let Ok(Some(parent)) = folder
+        .canonicalize()
+        .map(|path| path.parent().map(Path::to_owned))
+    {
+        // The folder itself must be there after a power cut. That its parent cannot be read is
+        // no reason to refuse.
+        if let Err(error) = sync_folder(&parent) {
+            tracing::debug!(%error, "could not sync the folder above the data folder");
+        }
+    }
     let lock = lock(&folder)?;
     let (suspects, suspected) = mpsc::unbounded_channel();
     let blobs = Blobs::open(&folder, suspects).map_err(failed)?;

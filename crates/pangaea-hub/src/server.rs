@@ -83,7 +83,9 @@ async fn accept(
         .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     // Answers are written whole; waiting to fill packets would only delay them.
-    stream.set_nodelay(true)?;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection will be slower than it could be");
+    }
     Ok((stream, permit))
 }
 

@@ -84,7 +84,7 @@ pub(crate) struct Index(Arc<Readers>);
 struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     revocations: Arc<Revocations>,
 }
 
@@ -99,7 +99,7 @@ impl Index {
         let index = Self(Arc::new(Readers {
             path: path.to_owned(),
             idle: Mutex::new(Vec::new()),
-            permits: Semaphore::new(readers),
+            permits: Arc::new(Semaphore::new(readers)),
             revocations: Arc::new(revocations),
         }));
         Ok((index, writer))
@@ -151,20 +151,20 @@ impl Index {
     {
         let readers = Arc::clone(&self.0);
         // The permit bounds connections, and with them the blocking threads that queries take.
-        let permit = self
-            .0
-            .permits
-            .acquire()
+        // It goes with the query, which runs on even if nobody waits for it any more.
+        let permits = Arc::clone(&self.0.permits);
+        let permit = permits
+            .acquire_owned()
             .await
             .map_err(|_| IndexError::Stopping)?;
         let answer = tokio::task::spawn_blocking(move || {
             let connection = readers.take()?;
             let answer = query(&connection);
             readers.give_back(connection);
+            drop(permit);
             answer
         })
         .await;
-        drop(permit);
         answer.unwrap_or(Err(IndexError::Stopping))
     }
 }
@@ -194,7 +194,7 @@ fn open_reader(path: &Path) -> Result<Connection, IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?;
+    connection.pragma_update(None, "cache_size", -16 * 1024)?;
     Ok(connection)
 }
 

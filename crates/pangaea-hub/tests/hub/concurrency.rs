@@ -180,7 +180,7 @@ fn version(number: usize) -> (String, String) {
     } else {
         150_000 + number
     };
-    let letter = char::from(b'a' + (number % 26) as u8);
+    let letter = char::from_digit(10 + u32::try_from(number % 26).unwrap(), 36).unwrap();
     (
         format!("application/x-{letter}-{length}"),
         letter.to_string().repeat(length),

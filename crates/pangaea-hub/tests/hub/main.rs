@@ -13,6 +13,7 @@ mod list;
 mod paths;
 mod reads;
 mod revocation;
+mod slow;
 mod store;
 mod support;
 
