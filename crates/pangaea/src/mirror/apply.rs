@@ -314,7 +314,7 @@ impl State {
         match stamp {
             Some(stamp) => {
                 let seen = self.scan;
-                self.stamps.insert(path.clone(), Held { stamp, seen });
+                self.stamps.insert(path.clone(), Held::new(stamp, seen));
             }
             None => {
                 self.stamps.remove(path);

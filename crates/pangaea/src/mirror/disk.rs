@@ -121,9 +121,8 @@ pub(super) fn sync_disk_of(_folder: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// A folder's names, with the handle to ask more about them.
+/// A folder's names.
 pub(super) struct Listing {
-    dir: Dir,
     pub(super) entries: Vec<DirEntry>,
     /// Reading stopped before the end.
     pub(super) error: Option<io::Error>,
@@ -131,8 +130,8 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Reads a folder, without `.` and `..`.
-    pub(super) fn read(folder: OwnedFd) -> io::Result<Self> {
-        let mut dir = Dir::new(folder)?;
+    pub(super) fn read(folder: impl AsFd) -> io::Result<Self> {
+        let mut dir = Dir::read_from(folder)?;
         let mut entries = Vec::new();
         let mut error = None;
         while let Some(entry) = dir.read() {
@@ -145,15 +144,7 @@ impl Listing {
                 }
             }
         }
-        Ok(Self {
-            dir,
-            entries,
-            error,
-        })
-    }
-
-    pub(super) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
-        Ok(self.dir.fd()?)
+        Ok(Self { entries, error })
     }
 }
 
@@ -171,7 +162,6 @@ pub(super) fn kind_hint(entry: &DirEntry) -> Option<Kind> {
 
 /// The names in a folder that can be read as text, for looking one up in another spelling.
 pub(super) fn names_in(folder: BorrowedFd<'_>) -> io::Result<Vec<String>> {
-    let folder = rustix::fs::openat(folder, ".", FOLDER_FLAGS, Mode::empty())?;
     let listing = Listing::read(folder)?;
     if let Some(error) = listing.error {
         return Err(error);

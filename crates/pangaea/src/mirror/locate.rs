@@ -31,7 +31,7 @@ pub(super) enum Located {
 /// Finds where a path belongs.
 pub(super) fn locate(
     root: &Root,
-    state: &mut State,
+    state: &State,
     spelling: Spelling,
     path: &FilePath,
 ) -> io::Result<Located> {
@@ -137,7 +137,7 @@ fn spell<'a>(
 /// Whether rules leave a path out, or why they cannot be told.
 fn is_ignored(
     root: &Root,
-    state: &mut State,
+    state: &State,
     path: &FilePath,
     disk: &str,
 ) -> io::Result<Result<bool, String>> {
@@ -151,7 +151,7 @@ fn is_ignored(
     let mut above = ("", "");
     for (path_end, disk_end) in ends(path.as_str()).into_iter().zip(ends(disk)) {
         if let Some(folder) = &folder {
-            match state.rules.load(folder.as_fd(), above.1, now_ns) {
+            match state.rules().load(folder.as_fd(), above.1, now_ns) {
                 Ok(Some(rules)) => {
                     let len = if above.0.is_empty() {
                         0

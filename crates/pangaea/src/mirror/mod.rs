@@ -22,6 +22,7 @@ mod stamp;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod visit;
 mod walk;
 mod watch;
 
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 
 use gaia::path::FilePath;
@@ -156,7 +158,16 @@ pub enum MirrorError {
 struct Held {
     stamp: Stamp,
     /// The scan that saw it last.
-    seen: u32,
+    seen: AtomicU32,
+}
+
+impl Held {
+    fn new(stamp: Stamp, seen: u32) -> Self {
+        Self {
+            stamp,
+            seen: AtomicU32::new(seen),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -166,12 +177,18 @@ struct State {
     scan: u32,
     /// How many files were put in place or taken away.
     placed: u64,
-    rules: RuleCache,
+    rules: Mutex<RuleCache>,
     /// Symbolic links that are followed: what changes behind them shows elsewhere.
     links: BTreeSet<String>,
     /// Folders that cannot be opened, for tests that run as root.
     #[cfg(test)]
     unreadable: BTreeSet<String>,
+}
+
+impl State {
+    fn rules(&self) -> MutexGuard<'_, RuleCache> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A mirrored folder.
@@ -230,7 +247,7 @@ impl Mirror {
         let mut loaded = BTreeMap::new();
         for (path, bytes) in stamps {
             match Stamp::decode(&bytes) {
-                Ok(stamp) => loaded.insert(path, Held { stamp, seen: 0 }),
+                Ok(stamp) => loaded.insert(path, Held::new(stamp, 0)),
                 Err(source) => return Err(MirrorError::Stamp { path, source }),
             };
         }

@@ -140,7 +140,7 @@ fn read(folder: BorrowedFd<'_>, meta: &Meta) -> Result<String, String> {
 
 /// The rules that hold in a folder: its own and those of the folders above, as far as there are
 /// any.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct RuleStack {
     /// With the length of the part of the path (up to and with its slash) that leads to them.
     layers: Vec<(usize, Arc<Rules>)>,
@@ -149,10 +149,6 @@ pub(super) struct RuleStack {
 impl RuleStack {
     pub(super) fn push(&mut self, folder_len: usize, rules: Arc<Rules>) {
         self.layers.push((folder_len, rules));
-    }
-
-    pub(super) fn pop(&mut self) {
-        self.layers.pop();
     }
 
     /// Whether a path is left out, provided that no folder above it is. Of the rules the last

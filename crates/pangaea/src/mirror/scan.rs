@@ -1,6 +1,8 @@
 //! Scans: what the user changed in the folder since folder and replica last agreed. A scan first
 //! walks (names and times only), then reads what may have changed, then compares.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use gaia::path::FilePath;
 use pangaea_core::media::MediaType;
@@ -118,7 +120,13 @@ impl Mirror {
             let mut state = self.lock();
             let wanted = state.wanted(scope);
             state.scan = state.scan.wrapping_add(1);
-            let walk = Walk::new(&root, &mut state, self.spelling, &wanted, read::now_ns());
+            let walk = Walk {
+                root: &root,
+                state: &state,
+                spelling: self.spelling,
+                wanted: &wanted,
+                now_ns: read::now_ns(),
+            };
             let walked = walk.run().map_err(|error| self.cannot_read(error))?;
             self.check_same(&root)?;
             state.take_deleted(&root, self.spelling, &wanted, &walked, &mut scan);
@@ -126,7 +134,7 @@ impl Mirror {
                 Wanted::All => walked.links,
                 Wanted::Below(_) => state.links.union(&walked.links).cloned().collect(),
             };
-            scan.rules_changed = state.rules.take_changed();
+            scan.rules_changed = state.rules().take_changed();
             scan.refused = walked.refused;
             scan.notes = walked.notes;
             (walked.candidates, state.placed)
@@ -215,7 +223,7 @@ impl State {
     ) {
         let current = self.scan;
         let unseen = self.stamps.iter().filter(|(path, held)| {
-            held.seen != current
+            held.seen.load(Ordering::Relaxed) != current
                 && wanted.covers(path.as_str())
                 && !walk::has_self_or_above(&walked.kept, path.as_str())
         });
@@ -239,13 +247,9 @@ impl State {
         let Candidate { path, disk, .. } = candidate;
         let stamp = Stamp::read(&content.meta, content.hash, disk, content.read_at_ns);
         let seen = self.scan;
-        let before = self.stamps.insert(
-            path.clone(),
-            Held {
-                stamp: stamp.clone(),
-                seen,
-            },
-        );
+        let before = self
+            .stamps
+            .insert(path.clone(), Held::new(stamp.clone(), seen));
         match before {
             Some(before) if before.stamp == stamp => None,
             Some(before) if before.stamp.content == stamp.content => {

@@ -103,12 +103,7 @@ impl Mirror {
         let watcher = start(&root, move |event| {
             sender.send(Signal::Event(event)).ok();
         });
-        let mut watching = Watching {
-            root,
-            options,
-            inbox,
-            tell,
-        };
+        let mut watching = Watching::new(root, options, inbox, tell);
         std::thread::Builder::new()
             .name("folder-watch".into())
             .spawn(move || watching.run(watcher))
