@@ -137,8 +137,13 @@ impl Programs {
         Ok(versions)
     }
 
+    /// Pangaea as it is without anybody's settings.
+    fn pangaea(&self) -> Command {
+        without_variables(Command::new(&self.pangaea), "PANGAEA_")
+    }
+
     fn pangaea_hub(&self, place: &Place, address: SocketAddr) -> Command {
-        let mut command = Command::new(&self.pangaea);
+        let mut command = self.pangaea();
         command
             .arg("hub")
             .arg("--listen")
@@ -159,15 +164,7 @@ impl Programs {
 
     /// rclone as it is without anybody's settings: an empty configuration, folders of its own, no variables.
     fn rclone(&self, place: &Place) -> Command {
-        let mut command = Command::new(&self.rclone);
-        for (name, _) in std::env::vars_os() {
-            if name
-                .to_str()
-                .is_some_and(|name| name.starts_with("RCLONE_"))
-            {
-                command.env_remove(name);
-            }
-        }
+        let mut command = without_variables(Command::new(&self.rclone), "RCLONE_");
         command
             .arg("--config")
             .arg(place.own("rclone.conf"))
@@ -235,7 +232,7 @@ impl Running<'_> {
     /// Times a process that does nothing but start.
     pub fn start(&self) -> Result<Sample> {
         let command = match self.contender.is_pangaea() {
-            true => with(Command::new(&self.programs.pangaea), &["--version"]),
+            true => with(self.programs.pangaea(), &["--version"]),
             false => with(self.programs.rclone(self.place), &["version"]),
         };
         timed(command, &self.place.log("start"))
@@ -253,11 +250,11 @@ impl Running<'_> {
 
     fn make_replicas(&self) -> Result<()> {
         let key = self.place.own("key");
-        let mut new = Command::new(&self.programs.pangaea);
+        let mut new = self.programs.pangaea();
         new.args(["key", "new", "--key-file"]).arg(&key);
         timed(new, &self.place.log("key"))?;
         for folder in [self.place.first(), self.place.second()] {
-            let mut init = Command::new(&self.programs.pangaea);
+            let mut init = self.programs.pangaea();
             init.arg("init")
                 .arg(folder)
                 .arg("--hub")
@@ -273,7 +270,7 @@ impl Running<'_> {
 
     fn client(&self, folder: &Path) -> Command {
         if self.contender.is_pangaea() {
-            let mut command = Command::new(&self.programs.pangaea);
+            let mut command = self.programs.pangaea();
             command.arg("sync").arg(folder);
             return command;
         }
@@ -310,6 +307,15 @@ fn version(program: &Path, argument: &str) -> Result<String> {
         })?;
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().next().unwrap_or_default().to_string())
+}
+
+fn without_variables(mut command: Command, prefix: &str) -> Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 fn with(mut command: Command, arguments: &[&str]) -> Command {
