@@ -1,6 +1,7 @@
 //! Turns the crank: stores what the engine wants stored, sends what it wants sent, hands in what
 //! came back, until nothing is left to do or nothing can be done.
 
+#[cfg(feature = "mirror")]
 use std::sync::Arc;
 
 use futures_util::FutureExt;

@@ -1,6 +1,7 @@
 //! What the application does on the replica, whether or not the hub can be reached: every call is
 //! durable when it returns.
 
+#[cfg(feature = "mirror")]
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -241,6 +242,8 @@ impl Replica {
             let mirror = Arc::clone(mirror);
             return self.change_mirrored(mirror, path, to).await;
         }
+        #[cfg(not(feature = "mirror"))]
+        let _unused = path;
         drop(to);
         Ok(())
     }

@@ -35,7 +35,28 @@ impl World {
         let config = HubConfig::new(temp.path().join("hub"), "127.0.0.1:0".parse().unwrap());
         let hub = Hub::start(config).await.unwrap();
         let url = hub.url().to_owned();
-        Self { temp, hub: Some(hub), url }
+        Self {
+            temp,
+            hub: Some(hub),
+            url,
+        }
+    }
+
+    /// Stops the hub, as an operator would.
+    pub async fn stop_hub(&mut self) {
+        self.hub.take().unwrap().shutdown().await.unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub async fn start_hub(&mut self) {
+        let listen = self
+            .url
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .parse()
+            .unwrap();
+        let config = HubConfig::new(self.temp.path().join("hub"), listen);
+        self.hub = Some(Hub::start(config).await.unwrap());
     }
 
     /// Opens a device, for the first time or again.
@@ -64,9 +85,14 @@ impl Device {
             time: Arc::new(SystemTime),
             key,
             random,
-            mirror: Some(Arc::new(Mirror::open(folder, MirrorOptions::default()).unwrap())),
+            mirror: Some(Arc::new(
+                Mirror::open(folder, MirrorOptions::default()).unwrap(),
+            )),
         };
-        Self { folder: folder.to_owned(), replica: Replica::open(parts).await.unwrap() }
+        Self {
+            folder: folder.to_owned(),
+            replica: Replica::open(parts).await.unwrap(),
+        }
     }
 
     pub async fn round(&mut self) -> RoundEnd {
@@ -76,7 +102,12 @@ impl Device {
     /// A round that leaves nothing behind.
     pub async fn sync(&mut self) {
         let end = self.round().await;
-        assert_eq!(end, RoundEnd::Complete, "{:?}", self.replica.problems().collect::<Vec<_>>());
+        assert_eq!(
+            end,
+            RoundEnd::Complete,
+            "{:?}",
+            self.replica.problems().collect::<Vec<_>>()
+        );
     }
 
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
@@ -110,7 +141,12 @@ fn collect(root: &Path, folder: &Path, tree: &mut BTreeMap<String, Vec<u8>>) {
         if path.is_dir() {
             collect(root, &path, tree);
         } else {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
             tree.insert(name, std::fs::read(&path).unwrap());
         }
     }
@@ -118,7 +154,10 @@ fn collect(root: &Path, folder: &Path, tree: &mut BTreeMap<String, Vec<u8>>) {
 
 fn getrandom(bytes: &mut [u8]) {
     use std::io::Read;
-    std::fs::File::open("/dev/urandom").unwrap().read_exact(bytes).unwrap();
+    std::fs::File::open("/dev/urandom")
+        .unwrap()
+        .read_exact(bytes)
+        .unwrap();
 }
 
 /// Both devices sync until they have seen each other's last words.

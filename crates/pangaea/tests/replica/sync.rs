@@ -1,5 +1,14 @@
 //! What two people who edit offline expect to find afterwards.
 
+use bytes::Bytes;
+use gaia::path::FilePath;
+use pangaea::body::Body;
+use pangaea::replica::RoundEnd;
+use pangaea::store::RowQuery;
+use pangaea_core::engine::HubState;
+use pangaea_core::io::Choice;
+use pangaea_core::io::Side;
+
 use crate::devices::Device;
 use crate::devices::World;
 use crate::devices::settle;
@@ -32,7 +41,10 @@ async fn files_go_from_one_device_to_the_other() {
 async fn concurrent_edits_are_merged_or_kept() {
     let (_world, mut a, mut b) = pair().await;
     a.write("list.txt", "one\ntwo\nthree\nfour\nfive\n");
-    a.write("settings.json", "{\n  \"colour\": \"red\",\n  \"size\": 1\n}\n");
+    a.write(
+        "settings.json",
+        "{\n  \"colour\": \"red\",\n  \"size\": 1\n}\n",
+    );
     a.write("line.txt", "same\n");
     a.write("gone.txt", "old\n");
     a.write("kept.txt", "old\n");
@@ -40,8 +52,14 @@ async fn concurrent_edits_are_merged_or_kept() {
 
     a.write("list.txt", "ONE\ntwo\nthree\nfour\nfive\n");
     b.write("list.txt", "one\ntwo\nthree\nfour\nFIVE\n");
-    a.write("settings.json", "{\n  \"colour\": \"blue\",\n  \"size\": 1\n}\n");
-    b.write("settings.json", "{\n  \"colour\": \"red\",\n  \"size\": 2\n}\n");
+    a.write(
+        "settings.json",
+        "{\n  \"colour\": \"blue\",\n  \"size\": 1\n}\n",
+    );
+    b.write(
+        "settings.json",
+        "{\n  \"colour\": \"red\",\n  \"size\": 2\n}\n",
+    );
     a.write("line.txt", "by a\n");
     b.write("line.txt", "by b\n");
     a.remove("gone.txt");
@@ -60,19 +78,109 @@ async fn concurrent_edits_are_merged_or_kept() {
     assert_eq!(a.read("kept.txt").unwrap(), "edited\n");
     let all: Vec<Vec<u8>> = a.tree().into_values().collect();
     for wanted in [&b"by a\n"[..], b"by b\n", &[0, 1, 2], &[0, 9, 9]] {
-        assert!(all.iter().any(|content| content == wanted), "{wanted:?} is lost");
+        assert!(
+            all.iter().any(|content| content == wanted),
+            "{wanted:?} is lost"
+        );
     }
-    assert_eq!(a.replica.conflicts().len(), 2, "{:?}", a.replica.conflicts());
+    assert_eq!(
+        a.replica.conflicts().len(),
+        2,
+        "{:?}",
+        a.replica.conflicts()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_round_sends_nothing() {
     let (_world, mut a, _b) = pair().await;
     for number in 0..200 {
-        a.write(&format!("d{}/f{number}.txt", number % 7), format!("content {number}\n"));
+        a.write(
+            &format!("d{}/f{number}.txt", number % 7),
+            format!("content {number}\n"),
+        );
     }
     a.sync().await;
     let before = a.replica.progress().done;
     a.sync().await;
     assert_eq!(a.replica.progress().done, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_hub_everything_local_works_and_is_sent_later() {
+    let (mut world, mut a, mut b) = pair().await;
+    a.write("before.txt", "1\n");
+    settle(&mut a, &mut b).await;
+    world.stop_hub().await;
+    let path = FilePath::parse("note.txt").unwrap();
+    a.replica
+        .write(&path, Bytes::from_static(b"offline\n"), None)
+        .await
+        .unwrap();
+    assert_eq!(a.read("note.txt").unwrap(), "offline\n");
+    a.write("direct.txt", "2\n");
+    let RoundEnd::Left(status) = a.round().await else {
+        panic!("there is no hub")
+    };
+    assert_eq!(status.pending, 2);
+    assert!(
+        matches!(status.hub, HubState::Waiting { .. }),
+        "{:?}",
+        status.hub
+    );
+
+    // The device is switched off and on again; the journal is still there.
+    drop(a);
+    let mut a = world.device("a").await;
+    assert_eq!(a.replica.status().pending, 2);
+    world.start_hub().await;
+    settle(&mut a, &mut b).await;
+    assert_eq!(b.tree(), a.tree());
+    assert_eq!(b.tree().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_replaced_can_be_restored() {
+    let (_world, mut a, mut b) = pair().await;
+    let path = FilePath::parse("note.txt").unwrap();
+    a.write("note.txt", "first\n");
+    settle(&mut a, &mut b).await;
+    b.write("note.txt", "second\n");
+    settle(&mut b, &mut a).await;
+    let query = RowQuery {
+        path: Some(path.clone()),
+        limit: None,
+    };
+    let rows = a.replica.history(query).await.unwrap();
+    a.replica.restore(&path, rows[0].version).await.unwrap();
+    assert_eq!(a.read("note.txt").unwrap(), "first\n");
+    settle(&mut a, &mut b).await;
+    assert_eq!(b.read("note.txt").unwrap(), "first\n");
+    let Body::Bytes(content) = b.replica.read(&path).await.unwrap() else {
+        panic!("it is small")
+    };
+    assert_eq!(content, "first\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_is_resolved_for_all_devices() {
+    let (_world, mut a, mut b) = pair().await;
+    a.write("photo.bin", [0, 1]);
+    b.write("photo.bin", [0, 2]);
+    settle(&mut a, &mut b).await;
+    let copies: Vec<String> = a
+        .tree()
+        .into_keys()
+        .filter(|name| name != "photo.bin")
+        .collect();
+    assert_eq!(copies.len(), 1, "{copies:?}");
+    let copy = FilePath::parse(&copies[0]).unwrap();
+    let lost = std::fs::read(a.folder.join(&copies[0])).unwrap();
+    a.replica
+        .resolve(&copy, Choice::Side(Side::Theirs))
+        .await
+        .unwrap();
+    settle(&mut a, &mut b).await;
+    assert_eq!(b.tree(), [("photo.bin".to_owned(), lost)].into());
+    assert!(b.replica.conflicts().is_empty());
 }

@@ -68,7 +68,7 @@ impl Carrier {
         match merged.copy {
             Some(Side::Ours) => {
                 self.keep(ours.content, our_body, Origin::Local, done)
-                    .await?
+                    .await?;
             }
             Some(Side::Theirs) => {
                 self.keep(theirs.content, their_body, Origin::Fetched, done)

@@ -57,6 +57,7 @@ pub(super) struct Completion {
     pub(super) stamps: Vec<(FilePath, Option<Vec<u8>>)>,
     pub(super) contents: Vec<(ContentHash, Bytes)>,
     /// The folder was changed.
+    #[cfg(feature = "mirror")]
     pub(super) applied: bool,
     /// The folder has something else at these paths than was known.
     pub(super) rescan: Vec<FilePath>,
@@ -72,6 +73,7 @@ impl Completion {
             response,
             stamps,
             contents,
+            #[cfg(feature = "mirror")]
             applied: false,
             rescan,
         }
@@ -257,6 +259,8 @@ impl Carrier {
         path: &FilePath,
         hash: ContentHash,
     ) -> Result<Option<Body>, Failure> {
+        #[cfg(not(feature = "mirror"))]
+        let _unused = path;
         #[cfg(feature = "mirror")]
         if let Some(mirror) = self.mirror_for(path) {
             let (mirror, target) = (Arc::clone(mirror), path.clone());
@@ -304,7 +308,7 @@ impl Carrier {
                 };
                 if size <= INLINE_BYTES_MAX as u64 {
                     let bytes = tokio::fs::read(&path).await.map_err(device)?;
-                    if matches!(origin, Origin::Own) {
+                    if origin.is_ours() {
                         tokio::fs::remove_file(&path).await.map_err(device)?;
                     }
                     done.contents.push((hash, bytes.into()));
@@ -313,6 +317,7 @@ impl Carrier {
                 // The store moves files in; what is still needed elsewhere is copied before.
                 let copy = StagedFile::new(&staging);
                 match origin {
+                    #[cfg(feature = "mirror")]
                     Origin::Own => {
                         tokio::fs::rename(&path, &copy.0).await.map_err(device)?;
                     }
@@ -345,7 +350,20 @@ enum Origin {
     /// In staging, and perhaps still wanted for another path.
     Fetched,
     /// In staging, and nobody else's.
+    #[cfg(feature = "mirror")]
     Own,
+}
+
+#[cfg(feature = "native")]
+impl Origin {
+    /// Whether the file is to be removed once its content is elsewhere.
+    fn is_ours(self) -> bool {
+        match self {
+            Self::Local | Self::Fetched => false,
+            #[cfg(feature = "mirror")]
+            Self::Own => true,
+        }
+    }
 }
 
 /// A file in the staging folder that is removed when nobody took it over.
@@ -409,19 +427,11 @@ fn content_changed() -> Failure {
 #[cfg(feature = "native")]
 fn device(error: std::io::Error) -> Failure {
     let message = format!("this device cannot read or write it: {error}");
-    Failure::Problem {
-        kind: ProblemKind::Device,
-        message,
-        tag: None,
-    }
+    problem(ProblemKind::Device, message)
 }
 
 fn store_failure(error: StoreError) -> Failure {
-    Failure::Problem {
-        kind: ProblemKind::Device,
-        message: error.to_string(),
-        tag: None,
-    }
+    problem(ProblemKind::Device, error.to_string())
 }
 
 /// What the engine is told of a hub's failure.
@@ -436,11 +446,7 @@ fn failure(error: HubError) -> Failure {
         },
         HubError::Busy { message } => Failure::Busy { message },
         HubError::Unauthorized { message } => Failure::Unauthorized { message },
-        HubError::Refused { message } => Failure::Problem {
-            kind: ProblemKind::Refused,
-            message,
-            tag: None,
-        },
+        HubError::Refused { message } => problem(ProblemKind::Refused, message),
         HubError::Source { message } => Failure::Busy { message },
     }
 }

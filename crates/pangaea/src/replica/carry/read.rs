@@ -15,6 +15,7 @@ use crate::hub::HubError;
 use crate::hub::HubFile;
 use crate::hub::HubRead;
 use crate::wrap::StoredAs;
+#[cfg(feature = "native")]
 use crate::wrap::WrapError;
 use futures_util::StreamExt;
 use gaia::path::FilePath;
@@ -27,6 +28,7 @@ use pangaea_core::state::RemoteFile;
 use pangaea_core::state::Signing;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+#[cfg(feature = "native")]
 use std::sync::Arc;
 
 impl Carrier {

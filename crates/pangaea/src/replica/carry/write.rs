@@ -26,6 +26,7 @@ use pangaea_core::state::ProblemKind;
 use pangaea_core::state::Signing;
 use pangaea_core::version::ContentHash;
 use pangaea_core::version::VersionId;
+#[cfg(feature = "native")]
 use std::sync::Arc;
 
 impl Carrier {
