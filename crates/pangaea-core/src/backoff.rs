@@ -7,6 +7,10 @@ pub const BACKOFF_MS_FIRST: u64 = 1_000;
 pub const BACKOFF_MS_MAX: u64 = 5 * 60 * 1_000;
 /// What a hub asks for is honoured up to this; beyond it, it is asked again.
 pub const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
+/// The jitter on top of what a hub asks for, so that not all come back at once.
+const ASKED_JITTER_MS_MAX: u64 = 1_000;
+/// No wait at all is longer.
+pub const WAIT_MS_MAX: u64 = RETRY_AFTER_MS_MAX + ASKED_JITTER_MS_MAX;
 
 /// Milliseconds to wait after `attempt` failures in a row (1 after the first). `random` is any
 /// uniformly distributed number.
@@ -15,9 +19,14 @@ pub fn wait_ms(attempt: u32, retry_after_ms: Option<u64>, random: u64) -> u64 {
     let ceiling = BACKOFF_MS_FIRST.saturating_mul(1 << doublings).min(BACKOFF_MS_MAX);
     let jittered = random % ceiling + 1;
     match retry_after_ms {
-        Some(asked) => asked.min(RETRY_AFTER_MS_MAX).saturating_add(jittered.min(1_000)),
+        Some(asked) => honoured_ms(asked).saturating_add(jittered.min(ASKED_JITTER_MS_MAX)),
         None => jittered,
     }
+}
+
+/// How much of the wait that a hub asks for is honoured.
+pub fn honoured_ms(asked_ms: u64) -> u64 {
+    asked_ms.min(RETRY_AFTER_MS_MAX)
 }
 
 /// A small deterministic generator for jitter (SplitMix64). Not for secrets.
@@ -61,6 +70,6 @@ mod tests {
             let wait = wait_ms(1, Some(30_000), jitter.next());
             assert!((30_000..=31_000).contains(&wait));
         }
-        assert!(wait_ms(1, Some(u64::MAX), 5) <= RETRY_AFTER_MS_MAX + 1_000);
+        assert!(wait_ms(1, Some(u64::MAX), 5) <= WAIT_MS_MAX);
     }
 }

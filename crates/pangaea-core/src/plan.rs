@@ -1,6 +1,6 @@
 //! The planner: looks at the three trees' entries of one path and says what to do. A pure
 //! function, without I/O, clock or memory; the engine carries its answer out. The table it
-//! implements is printed in docs/invariants.md and tested row by row below.
+//! implements is printed in docs/invariants.md and tested row by row in `tests`.
 
 use gaia::etag::ETag;
 
@@ -12,7 +12,7 @@ use crate::state::Remote;
 use crate::state::RemoteBody;
 use crate::state::RemoteFile;
 use crate::version::DeviceId;
-use crate::version::VersionId;
+use crate::version::Hlc;
 
 /// What the hub must still hold for a write to be accepted. There is no "whatever": I-8.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,19 +58,40 @@ pub enum Reason {
 /// What becomes the base without any transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rebase {
-    /// The hub's version *is* the local state, byte for byte or by its version.
+    /// The hub's version *is* the local state, byte for byte.
     Same,
     /// The local state came after the hub's version: it remains to be sent.
     Behind,
+    /// The hub went back to something older than the base: what the device has is sent again, and
+    /// what the hub has goes to history.
+    WentBack,
     /// The hub holds nothing, and the local edit is kept.
     GoneButEdited,
     /// Both sides deleted it.
     BothGone,
 }
 
-/// Says what to do about a path. `device` is this replica's own: what it wrote earlier itself is
-/// always included in what it has now.
-pub fn plan(entry: &Entry, device: DeviceId) -> Step {
+/// What a replica knows of its own writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Own {
+    /// This replica's device.
+    pub device: DeviceId,
+    /// The newest time stamp that it gave to a version. What carries its name and a later one was
+    /// written before the device's storage was restored from a backup: it is somebody else's.
+    pub last: Hlc,
+}
+
+impl Own {
+    /// Whether this replica wrote that, and so knows it in all that it has now.
+    fn wrote(&self, remote: &RemoteFile) -> bool {
+        remote.origin == Origin::Header
+            && remote.version.device == self.device
+            && remote.version.clock <= self.last
+    }
+}
+
+/// Says what to do about a path.
+pub fn plan(entry: &Entry, own: Own) -> Step {
     match &entry.remote {
         Remote::AsBase => plan_local_change(entry),
         Remote::Seen(tag) if tag.is_some() && tag.as_ref() == entry.base.tag() => {
@@ -81,8 +102,8 @@ pub fn plan(entry: &Entry, device: DeviceId) -> Step {
         Remote::Missing => Step::Fetch,
         Remote::Absent => plan_absence(entry),
         Remote::File(remote) => match &remote.body {
-            RemoteBody::Tombstone => plan_tombstone(entry, remote, device),
-            RemoteBody::File { .. } => plan_file(entry, remote, device),
+            RemoteBody::Tombstone => plan_tombstone(entry, remote, own),
+            RemoteBody::File { .. } => plan_file(entry, remote, own),
         },
     }
 }
@@ -115,13 +136,14 @@ fn plan_absence(entry: &Entry) -> Step {
 }
 
 /// The hub holds a delete that is not the base.
-fn plan_tombstone(entry: &Entry, remote: &RemoteFile, device: DeviceId) -> Step {
+fn plan_tombstone(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
     if is_suspect(entry, remote) {
         return Step::Recheck;
     }
     match &entry.local {
         Local::Never | Local::Deleted { .. } => Step::Rebase(Rebase::BothGone),
-        Local::File(_) if is_included(entry, remote, device) => Step::Rebase(Rebase::Behind),
+        Local::File(_) if is_included(entry, remote, own) => Step::Rebase(Rebase::Behind),
+        Local::File(_) if went_back(entry, remote) => Step::Rebase(Rebase::WentBack),
         Local::File(_) if entry.is_clean() => Step::Pull(Reason::Changed),
         Local::File(local) if remote.ancestors.contains(&local.version) => {
             Step::Pull(Reason::Succeeds)
@@ -131,16 +153,25 @@ fn plan_tombstone(entry: &Entry, remote: &RemoteFile, device: DeviceId) -> Step 
     }
 }
 
-/// The hub holds a file that is not the base.
-fn plan_file(entry: &Entry, remote: &RemoteFile, device: DeviceId) -> Step {
+/// The hub holds a file that was read.
+fn plan_file(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
+    if is_base(entry, remote) {
+        return match &entry.local {
+            Local::Never => Step::Pull(Reason::Changed),
+            Local::File(_) | Local::Deleted { .. } => plan_local_change(entry),
+        };
+    }
     if holds_same(entry, remote) {
         return Step::Rebase(Rebase::Same);
     }
     if is_suspect(entry, remote) {
         return Step::Recheck;
     }
-    if is_included(entry, remote, device) {
+    if is_included(entry, remote, own) {
         return Step::Rebase(Rebase::Behind);
+    }
+    if went_back(entry, remote) {
+        return Step::Rebase(Rebase::WentBack);
     }
     match &entry.local {
         Local::Never => Step::Pull(Reason::Changed),
@@ -153,6 +184,11 @@ fn plan_file(entry: &Entry, remote: &RemoteFile, device: DeviceId) -> Step {
     }
 }
 
+/// Whether a read of the path found the base, unchanged.
+fn is_base(entry: &Entry, remote: &RemoteFile) -> bool {
+    entry.base.tag() == Some(&remote.tag) && entry.base.version() == Some(remote.version)
+}
+
 /// Whether the fetched file is what the device has anyway.
 fn holds_same(entry: &Entry, remote: &RemoteFile) -> bool {
     match (&entry.local, &remote.body) {
@@ -161,24 +197,35 @@ fn holds_same(entry: &Entry, remote: &RemoteFile) -> bool {
     }
 }
 
-/// Whether the fetched version is no newer than one that replica and hub already had in common: a
-/// cached answer, a late duplicate of an old request, or a hub restored from a backup. It is
-/// believed only when it is still there at a second look (I-5).
+/// Whether the fetched version is no newer than one that replica and hub already had in common,
+/// and does not claim to have replaced it: a cached answer, a late duplicate of an old request, a
+/// hub restored from a backup, or the first file of a device with a slow clock. It is believed
+/// only when it is still there at a second look (I-5).
 fn is_suspect(entry: &Entry, remote: &RemoteFile) -> bool {
+    is_older(entry, remote) && entry.suspect.as_ref() != Some(&remote.tag)
+}
+
+fn is_older(entry: &Entry, remote: &RemoteFile) -> bool {
     remote.origin == Origin::Header
-        && entry.base.version().is_some_and(|base| remote.version <= base)
-        && entry.suspect.as_ref() != Some(&remote.tag)
+        && entry.base.version().is_some_and(|base| {
+            remote.version <= base && !remote.ancestors.contains(&base)
+        })
+}
+
+/// Whether the hub fell behind a file that it had. What replaces a file names it among its
+/// ancestors, since no write is accepted that does not know what is there; so this is no successor
+/// of the base. Of a deleted file that cannot be said: to create one anew, nothing need be known.
+fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
+    entry.base.file().is_some() && is_older(entry, remote)
 }
 
 /// Whether the local state was made knowing the fetched version.
-fn is_included(entry: &Entry, remote: &RemoteFile, device: DeviceId) -> bool {
-    let own_earlier = |local: VersionId| {
-        remote.origin == Origin::Header
-            && remote.version.device == device
-            && remote.version <= local
-    };
-    entry.local.version().is_some_and(own_earlier)
+fn is_included(entry: &Entry, remote: &RemoteFile, own: Own) -> bool {
+    own.wrote(remote)
         || entry.local.version() == Some(remote.version)
         || entry.local.ancestors().contains(&remote.version)
         || entry.base.includes(&remote.version)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,33 +2,51 @@
 //! a folder that the user edits behind the engine's back.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use gaia::path::FilePath;
 use pangaea_core::commit::Commit;
 use pangaea_core::commit::Counters;
 use pangaea_core::engine::Engine;
 use pangaea_core::engine::Options;
+use pangaea_core::io::Failure;
 use pangaea_core::io::Keep;
 use pangaea_core::io::Merged;
 use pangaea_core::io::NewContent;
 use pangaea_core::io::Request;
+use pangaea_core::io::RequestId;
 use pangaea_core::io::Response;
 use pangaea_core::media::MediaType;
 use pangaea_core::merge;
 use pangaea_core::policy::Policy;
+use pangaea_core::policy::Strategy;
 use pangaea_core::state::Entry;
+use pangaea_core::state::LocalFile;
+use pangaea_core::state::ProblemKind;
+use pangaea_core::state::Remote;
 use pangaea_core::version::ContentHash;
 use pangaea_core::version::DeviceId;
 
+use crate::fault::Fault;
+use crate::fault::Faults;
 use crate::mutant::Mutant;
 use crate::rng::Rng;
+use crate::settings::Settings;
+
+/// Where a device's bad luck comes from.
+pub struct Chance<'a> {
+    /// Draws.
+    pub rng: &'a mut Rng,
+    /// What can go wrong.
+    pub faults: &'a mut Faults,
+}
 
 /// What survives a crash.
 #[derive(Debug, Default, Clone)]
 struct Disk {
     entries: BTreeMap<FilePath, Entry>,
     counters: Option<Counters>,
-    history: Vec<ContentHash>,
+    history: Vec<(FilePath, ContentHash)>,
     /// The mirrored folder; none for an application that works on the replica itself.
     folder: Option<BTreeMap<FilePath, ContentHash>>,
 }
@@ -49,7 +67,14 @@ pub struct Device {
     /// How far this device's clock is off, in milliseconds.
     pub skew_ms: i64,
     /// Results of local requests that are done but not handed in yet.
-    pub local_results: Vec<(pangaea_core::io::RequestId, Response)>,
+    pub local_results: Vec<(RequestId, Response)>,
+    /// Paths of the folder that are being written: a scan leaves them alone.
+    applying: BTreeSet<FilePath>,
+    /// Writes to the folder that are reported but not durable: a planted bug.
+    unflushed: Vec<(FilePath, Option<ContentHash>)>,
+    /// The hub asked not to be asked before this, in the world's milliseconds.
+    pub not_before_ms: u64,
+    tombstone_ms: u64,
     mutant: Option<Mutant>,
 }
 
@@ -59,22 +84,37 @@ fn policy() -> Policy {
     Policy::from_json(rules).expect("the simulator's own policy is valid")
 }
 
-fn options(id: DeviceId, seed: u64) -> Options {
+fn options(id: DeviceId, seed: u64, tombstone_ms: u64) -> Options {
     let mut options = Options::new(id, seed);
     options.in_flight_max = 4;
+    options.tombstone_ms = tombstone_ms;
     options.mass_delete_floor = 1_000;
     options
 }
 
 impl Device {
     /// A new device.
-    pub fn new(number: u8, seed: u64, with_folder: bool, mutant: Option<Mutant>) -> Self {
+    pub fn new(number: u8, settings: &Settings, rng: &mut Rng) -> Self {
         let id = DeviceId::from_bytes([number + 1; 8]);
-        let folder = with_folder.then(BTreeMap::new);
-        let disk = Disk { folder, ..Disk::default() };
-        let mut engine = Engine::load(options(id, seed), [], None);
+        let folder = rng.chance(50).then(BTreeMap::new);
+        let seed = rng.next();
+        let tombstone_ms = settings.tombstone_ms;
+        let mut engine = Engine::load(options(id, seed, tombstone_ms), [], None);
         engine.set_policy(policy());
-        Self { id, seed, disk, engine, life: 0, skew_ms: 0, local_results: Vec::new(), mutant }
+        Self {
+            id,
+            seed,
+            disk: Disk { folder, ..Disk::default() },
+            engine,
+            life: 0,
+            skew_ms: draw_skew(rng),
+            local_results: Vec::new(),
+            applying: BTreeSet::new(),
+            unflushed: Vec::new(),
+            not_before_ms: 0,
+            tombstone_ms,
+            mutant: settings.mutant,
+        }
     }
 
     /// This device's clock.
@@ -116,8 +156,19 @@ impl Device {
     }
 
     /// The contents that history keeps.
-    pub fn history(&self) -> &[ContentHash] {
+    pub fn history(&self) -> &[(FilePath, ContentHash)] {
         &self.disk.history
+    }
+
+    /// Whether the device has exactly `content` at `path`, in memory and folder, and nothing is to
+    /// be sent or under way for it.
+    pub fn is_settled(&self, path: &FilePath, content: Option<ContentHash>) -> bool {
+        let entry = self.engine.entry(path);
+        let local = entry.and_then(|entry| entry.local.file()).map(|file| file.content);
+        local == content
+            && self.read(path) == content
+            && entry.is_none_or(|entry| entry.is_clean() && entry.pending.is_none())
+            && !self.applying.contains(path)
     }
 
     /// The user writes, or deletes for none. False: the device crashed before it was safe, nobody
@@ -127,8 +178,7 @@ impl Device {
         path: &FilePath,
         content: Option<(ContentHash, u64)>,
         world_ms: u64,
-        rng: &mut Rng,
-        crash_percent: u64,
+        chance: &mut Chance<'_>,
     ) -> bool {
         if let Some(folder) = &mut self.disk.folder {
             match content {
@@ -138,16 +188,16 @@ impl Device {
             return true;
         }
         self.hand_in_edit(path, content, world_ms);
-        let stored = self.store(rng, crash_percent);
+        let stored = self.store(chance);
         stored || self.mutant == Some(Mutant::AckBeforeCommit)
     }
 
-    /// Looks for what the user did in the folder, unless something is being applied there.
-    pub fn scan(&mut self, contents: &Contents, world_ms: u64, rng: &mut Rng, crash_percent: u64) {
-        let Some(folder) = self.disk.folder.clone() else { return };
-        if !self.local_results.is_empty() {
-            return;
+    /// Looks for what the user did in the folder.
+    pub fn scan(&mut self, contents: &Contents, world_ms: u64, chance: &mut Chance<'_>) {
+        for (path, hash) in std::mem::take(&mut self.unflushed) {
+            self.write_folder(&path, hash);
         }
+        let Some(folder) = self.disk.folder.clone() else { return };
         let gone: Vec<FilePath> = self
             .engine
             .entries()
@@ -156,16 +206,27 @@ impl Device {
             .map(|(path, _)| path.clone())
             .collect();
         for path in gone {
-            self.hand_in_edit(&path, None, world_ms);
+            if !self.applying.contains(&path) {
+                self.hand_in_edit(&path, None, world_ms);
+            }
         }
         for (path, hash) in folder {
             let known = self.engine.entry(&path).and_then(|entry| entry.local.file());
-            if known.is_none_or(|file| file.content != hash) {
+            let differs = known.is_none_or(|file| file.content != hash);
+            if differs && !self.applying.contains(&path) {
                 let size = contents.get(&hash).map_or(0, |content| content.len() as u64);
                 self.hand_in_edit(&path, Some((hash, size)), world_ms);
             }
         }
-        self.store(rng, crash_percent);
+        self.store(chance);
+    }
+
+    fn write_folder(&mut self, path: &FilePath, content: Option<ContentHash>) {
+        let Some(folder) = &mut self.disk.folder else { return };
+        match content {
+            Some(hash) => folder.insert(path.clone(), hash),
+            None => folder.remove(path),
+        };
     }
 
     fn hand_in_edit(
@@ -188,18 +249,18 @@ impl Device {
     }
 
     /// Stores what the engine wants stored. False: it crashed before that.
-    pub fn store(&mut self, rng: &mut Rng, crash_percent: u64) -> bool {
+    pub fn store(&mut self, chance: &mut Chance<'_>) -> bool {
         let commit = self.engine.take_commit();
         if commit.is_empty() {
             return true;
         }
-        if rng.chance(crash_percent) {
+        if chance.faults.strikes(Fault::CrashBeforeCommit, chance.rng) {
             if self.mutant == Some(Mutant::TornCommit) {
                 let half = commit.entries.len().div_ceil(2);
                 let entries = commit.entries.into_iter().take(half).collect();
                 self.apply_commit(Commit { entries, ..Commit::default() });
             }
-            self.restart();
+            self.restart(chance.rng);
             return false;
         }
         self.apply_commit(commit);
@@ -213,64 +274,124 @@ impl Device {
                 continue;
             }
             // Like a real store: what was seen of the hub is not kept.
-            entry.remote = pangaea_core::state::Remote::AsBase;
+            entry.remote = Remote::AsBase;
             entry.suspect = None;
             self.disk.entries.insert(path, entry);
         }
-        self.disk.history.extend(commit.history.into_iter().map(|row| row.content));
-        if let Some(counters) = commit.counters {
+        self.disk.history.extend(commit.history.into_iter().map(|row| (row.path, row.content)));
+        if let Some(counters) = commit.counters
+            && self.mutant != Some(Mutant::ForgetCounters)
+        {
             self.disk.counters = Some(counters);
         }
     }
 
-    /// Power off, power on.
-    pub fn restart(&mut self) {
+    /// Power off, power on, with the wall clock set to another time.
+    pub fn restart(&mut self, rng: &mut Rng) {
         self.life += 1;
+        self.skew_ms = draw_skew(rng);
+        self.not_before_ms = 0;
         self.local_results.clear();
+        self.applying.clear();
+        self.unflushed.clear();
         self.seed = self.seed.wrapping_add(1);
         let entries = self.disk.entries.clone();
-        self.engine = Engine::load(options(self.id, self.seed), entries, self.disk.counters);
+        let options = options(self.id, self.seed, self.tombstone_ms);
+        self.engine = Engine::load(options, entries, self.disk.counters);
         self.engine.set_policy(policy());
         self.engine.handle_round_start();
     }
 
-    /// Carries out a request that needs no hub.
-    pub fn do_locally(&mut self, request: &Request, contents: &mut Contents) -> Option<Response> {
-        match request {
-            Request::Merge { path: _, strategy, base, ours, theirs } => {
-                let bytes = |hash: &ContentHash| contents.get(hash).cloned().unwrap_or_default();
-                let base = base.as_ref().map(bytes);
-                let (a, b) = (bytes(&ours.content), bytes(&theirs.content));
-                let outcome = merge::merge(
-                    strategy,
-                    base.as_deref(),
-                    merge::Input { bytes: &a, version: ours.version },
-                    merge::Input { bytes: &b, version: theirs.version },
-                );
-                let mut merged = to_merged(&outcome, contents);
-                if self.mutant == Some(Mutant::DropLoser) {
-                    merged.copy = None;
-                }
-                Some(Response::Merged(merged))
-            }
-            Request::Apply { path, expected, to } => {
-                let blind = self.mutant == Some(Mutant::BlindApply);
-                if let Some(folder) = &mut self.disk.folder {
-                    let wanted = to.as_ref().map(|file| file.content);
-                    let there = folder.get(path).copied();
-                    if there != *expected && there != wanted && !blind {
-                        return Some(Response::LocalDiffers);
-                    }
-                    match wanted {
-                        Some(hash) => folder.insert(path.clone(), hash),
-                        None => folder.remove(path),
-                    };
-                }
-                Some(Response::Applied)
-            }
-            _ => None,
+    /// Hands in the results of local requests.
+    pub fn hand_in_results(&mut self, world_ms: u64) {
+        let now_ms = self.now_ms(world_ms);
+        self.applying.clear();
+        for (id, response) in std::mem::take(&mut self.local_results) {
+            self.engine.handle_response(id, response, now_ms);
         }
     }
+
+    /// Carries out a request that needs no hub. False: it needs one.
+    pub fn do_locally(
+        &mut self,
+        id: RequestId,
+        request: &Request,
+        contents: &mut Contents,
+        chance: &mut Chance<'_>,
+    ) -> bool {
+        let response = match request {
+            Request::Merge { strategy, base, ours, theirs, .. } => {
+                self.merge(strategy, base.as_ref(), ours, theirs, contents)
+            }
+            Request::Apply { path, expected, to } => {
+                self.applying.insert(path.clone());
+                let wanted = to.as_ref().map(|file| file.content);
+                self.apply(path, *expected, wanted, chance)
+            }
+            Request::List
+            | Request::Fetch { .. }
+            | Request::Push { .. }
+            | Request::Remove { .. }
+            | Request::Sweep { .. } => return false,
+        };
+        self.local_results.push((id, response));
+        true
+    }
+
+    fn merge(
+        &self,
+        strategy: &Strategy,
+        base: Option<&ContentHash>,
+        ours: &LocalFile,
+        theirs: &LocalFile,
+        contents: &mut Contents,
+    ) -> Response {
+        let bytes = |hash: &ContentHash| contents.get(hash).cloned().unwrap_or_default();
+        let base = base.map(bytes);
+        let (a, b) = (bytes(&ours.content), bytes(&theirs.content));
+        let outcome = merge::merge(
+            strategy,
+            base.as_deref(),
+            merge::Input { bytes: &a, version: ours.version },
+            merge::Input { bytes: &b, version: theirs.version },
+        );
+        let mut merged = to_merged(&outcome, contents);
+        if self.mutant == Some(Mutant::DropLoser) {
+            merged.copy = None;
+        }
+        Response::Merged(merged)
+    }
+
+    fn apply(
+        &mut self,
+        path: &FilePath,
+        expected: Option<ContentHash>,
+        wanted: Option<ContentHash>,
+        chance: &mut Chance<'_>,
+    ) -> Response {
+        let Some(folder) = &self.disk.folder else { return Response::Applied };
+        let there = folder.get(path).copied();
+        let blind = self.mutant == Some(Mutant::BlindApply);
+        if there != expected && there != wanted && !blind {
+            return Response::LocalDiffers;
+        }
+        if chance.faults.strikes(Fault::DiskFull, chance.rng) {
+            let message = "the disk is full".to_owned();
+            let kind = ProblemKind::Device;
+            return Response::Failed(Failure::Problem { kind, message, tag: None });
+        }
+        if self.mutant == Some(Mutant::BaseBeforeFolder) {
+            self.unflushed.push((path.clone(), wanted));
+        } else {
+            self.write_folder(path, wanted);
+        }
+        Response::Applied
+    }
+}
+
+/// A wall clock is up to a minute off.
+fn draw_skew(rng: &mut Rng) -> i64 {
+    i64::try_from(rng.below(120_000)).unwrap_or(0) - 60_000
 }
 
 fn to_merged(outcome: &merge::Outcome, contents: &mut Contents) -> Merged {

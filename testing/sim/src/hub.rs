@@ -8,16 +8,22 @@ use gaia::path::FilePath;
 use pangaea_core::io::ListedFile;
 use pangaea_core::io::Request;
 use pangaea_core::io::Response;
+use pangaea_core::media::MediaType;
 use pangaea_core::plan::Condition;
+use pangaea_core::policy::Encryption;
 use pangaea_core::state::Ancestors;
+use pangaea_core::state::ContentKind;
 use pangaea_core::state::Format;
 use pangaea_core::state::LocalFile;
 use pangaea_core::state::Origin;
 use pangaea_core::state::RemoteBody;
 use pangaea_core::state::RemoteFile;
+use pangaea_core::state::Signing;
+use pangaea_core::version::ContentHash;
 use pangaea_core::version::VersionId;
 
 use crate::mutant::Mutant;
+use crate::rng::Rng;
 
 /// How the hub deletes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +38,10 @@ pub enum Deletes {
 #[derive(Debug)]
 pub struct Hub {
     files: BTreeMap<FilePath, RemoteFile>,
+    /// What reads found earlier, as a cache would keep it. It keeps no "not found": that a file is
+    /// gone is believed if a listing and a read agree (I-9), so a listing that lacks the file and
+    /// a read that denies it, both wrong at once, are beyond what is promised.
+    earlier: BTreeMap<FilePath, Vec<RemoteFile>>,
     deletes: Deletes,
     mutant: Option<Mutant>,
 }
@@ -39,7 +49,7 @@ pub struct Hub {
 impl Hub {
     /// An empty one.
     pub fn new(deletes: Deletes, mutant: Option<Mutant>) -> Self {
-        Self { files: BTreeMap::new(), deletes, mutant }
+        Self { files: BTreeMap::new(), earlier: BTreeMap::new(), deletes, mutant }
     }
 
     /// What is there, tombstones included.
@@ -51,10 +61,7 @@ impl Hub {
     pub fn handle(&mut self, request: &Request) -> Option<Response> {
         match request {
             Request::List => Some(Response::Listed(self.list())),
-            Request::Fetch { path } => Some(match self.files.get(path) {
-                Some(file) => Response::Fetched(Box::new(file.clone())),
-                None => Response::Absent,
-            }),
+            Request::Fetch { path } => Some(as_read(self.files.get(path))),
             Request::Push { path, file, format, condition } => {
                 Some(self.push(path, file, *format, condition))
             }
@@ -63,6 +70,57 @@ impl Hub {
             }
             Request::Sweep { path, tag } => Some(self.sweep(path, tag)),
             Request::Merge { .. } | Request::Apply { .. } => None,
+        }
+    }
+
+    /// A read that a cache answers; none if it has nothing for it.
+    pub fn read_stale(&self, path: &FilePath, rng: &mut Rng) -> Option<Response> {
+        let earlier = self.earlier.get(path)?;
+        Some(as_read(earlier.get(rng.index(earlier.len()))))
+    }
+
+    /// The content at a path, as a stock program sees it.
+    pub fn content(&self, path: &FilePath) -> Option<ContentHash> {
+        match &self.files.get(path)?.body {
+            RemoteBody::File { content, .. } => Some(*content),
+            RemoteBody::Tombstone => None,
+        }
+    }
+
+    /// A stock program writes, whatever is there.
+    pub fn overwrite(&mut self, path: &FilePath, bytes: &[u8], now_ms: u64) {
+        let tag = ETag::of(bytes);
+        let file = RemoteFile {
+            version: VersionId::synthetic(now_ms / 1_000, tag.as_str()),
+            tag,
+            origin: Origin::Foreign,
+            ancestors: Ancestors::default(),
+            body: RemoteBody::File {
+                content: ContentHash::of(bytes),
+                size: bytes.len() as u64,
+                media_type: MediaType::of(path.as_str(), b""),
+                format: Format {
+                    encryption: Encryption::Plain,
+                    signing: Signing::Unsigned,
+                    kind: ContentKind::Bytes,
+                },
+            },
+        };
+        self.set(path, Some(file));
+    }
+
+    /// A stock program deletes, whatever is there, and leaves nothing.
+    pub fn wipe(&mut self, path: &FilePath) {
+        self.set(path, None);
+    }
+
+    fn set(&mut self, path: &FilePath, file: Option<RemoteFile>) {
+        let before = match file {
+            Some(file) => self.files.insert(path.clone(), file),
+            None => self.files.remove(path),
+        };
+        if let Some(before) = before {
+            self.earlier.entry(path.clone()).or_default().push(before);
         }
     }
 
@@ -92,8 +150,12 @@ impl Hub {
         if !holds && self.mutant != Some(Mutant::UnconditionalPush) {
             return Response::ConditionFailed(current);
         }
-        // Encrypted bytes are a function of path, version and content; so is their tag.
-        let stored = format!("{path} {} {}", file.version, file.content);
+        // Encrypted bytes are a function of path, version and content, plain ones of the content
+        // alone; so is their tag.
+        let stored = match format.encryption {
+            Encryption::Ecies => format!("{path} {} {}", file.version, file.content),
+            Encryption::Plain => file.content.to_string(),
+        };
         let tag = ETag::of(stored.as_bytes());
         let body = RemoteBody::File {
             content: file.content,
@@ -113,7 +175,8 @@ impl Hub {
         tag: &ETag,
     ) -> Response {
         let current = self.tag_at(path);
-        if current.as_ref() != Some(tag) {
+        let blind = self.mutant == Some(Mutant::UnconditionalRemove) && current.is_some();
+        if current.as_ref() != Some(tag) && !blind {
             return match (current, self.deletes) {
                 (None, Deletes::Conditional) => Response::Absent,
                 (current, _) => Response::ConditionFailed(current),
@@ -121,7 +184,7 @@ impl Hub {
         }
         match self.deletes {
             Deletes::Conditional => {
-                self.files.remove(path);
+                self.set(path, None);
                 Response::Absent
             }
             Deletes::Tombstones => {
@@ -137,7 +200,7 @@ impl Hub {
         match self.tag_at(path) {
             None => Response::Absent,
             Some(current) if current == *tag => {
-                self.files.remove(path);
+                self.set(path, None);
                 Response::Absent
             }
             Some(current) => Response::ConditionFailed(Some(current)),
@@ -159,6 +222,10 @@ impl Hub {
             ancestors: ancestors.clone(),
             body,
         };
-        self.files.insert(path.clone(), file);
+        self.set(path, Some(file));
     }
+}
+
+fn as_read(file: Option<&RemoteFile>) -> Response {
+    file.map_or(Response::Absent, |file| Response::Fetched(Box::new(file.clone())))
 }

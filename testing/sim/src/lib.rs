@@ -3,17 +3,24 @@
 //! of docs/invariants.md after every run. Everything that happens is drawn from the seed, so a
 //! failing seed is a test case: `cargo run -p pangaea-sim -- --seed N --trace`.
 //!
-//! `rng` draws, `hub` and `device` are the models, `world` lets things happen, `oracle` remembers
-//! what users did and judges the end, `mutant` names the planted bugs that the oracle must catch.
+//! `rng` draws, `settings` and `fault` say what a seed expands into, `hub` and `device` are the
+//! models, `world` lets things happen, `network` carries requests, `oracle` remembers what users
+//! did, `verdict` judges the end, `mutant` names the planted bugs that must be caught.
 
 pub mod device;
+pub mod fault;
 pub mod hub;
 pub mod mutant;
+mod network;
 pub mod oracle;
 pub mod rng;
+pub mod settings;
+mod verdict;
 pub mod world;
 
+pub use fault::Fault;
 pub use mutant::Mutant;
+pub use settings::Settings;
 pub use world::Report;
-pub use world::Settings;
+pub use world::Trace;
 pub use world::run;

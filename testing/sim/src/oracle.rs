@@ -1,22 +1,34 @@
-//! Remembers what the users of all devices did, outside the engines, and judges the end state. It
-//! shares no code with planner or merges: every write carries a line that occurs nowhere else, and
-//! the oracle looks for those lines.
+//! Remembers what users and programs did, outside the engines, and judges the end state. It shares
+//! no code with planner or merges: every write carries a line that occurs nowhere else, and the
+//! oracle looks for those lines.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use gaia::path::FilePath;
+
 /// Names a write by the line that only it added.
 pub type Token = u32;
 
-/// One acknowledged edit.
+/// Who made an edit: a device's number, or none for a program that is no replica.
+pub type Author = Option<usize>;
+
+/// One acknowledged edit. Its token is its own line; that of a delete appears nowhere.
 #[derive(Debug, Clone)]
 struct Edit {
-    /// Lines in the file before it, on that device.
+    path: FilePath,
+    /// Lines in the file before it, as its author saw it.
     seen: BTreeSet<Token>,
     /// Lines in the file after it.
     kept: BTreeSet<Token>,
-    /// The edits whose effects it saw, directly or through others.
+    /// The edits of this path whose effects its author had seen, directly or through others.
     past: BTreeSet<Token>,
+}
+
+impl Edit {
+    fn dropped(&self, token: Token) -> bool {
+        self.seen.contains(&token) && !self.kept.contains(&token)
+    }
 }
 
 /// The judge.
@@ -24,6 +36,12 @@ struct Edit {
 pub struct Oracle {
     next: Token,
     edits: BTreeMap<Token, Edit>,
+    /// What each author knows of a path.
+    known: BTreeMap<(Author, FilePath), BTreeSet<Token>>,
+    /// Lines that a stock program wiped from the hub without having seen them.
+    wiped: BTreeSet<Token>,
+    /// What each path holds if edits never cross.
+    newest: BTreeMap<FilePath, Vec<u8>>,
 }
 
 impl Oracle {
@@ -33,17 +51,37 @@ impl Oracle {
         self.next
     }
 
-    /// An edit was acknowledged: the file held `before`, and holds `after` now. A delete has a
-    /// token of its own, which appears nowhere.
-    pub fn acknowledge(&mut self, token: Token, before: &[u8], after: &[u8]) {
+    /// An edit was acknowledged: its author saw the file with `before`, and it holds `after` now.
+    pub fn acknowledge(
+        &mut self,
+        author: Author,
+        path: &FilePath,
+        token: Token,
+        before: &[u8],
+        after: &[u8],
+    ) {
         let seen = tokens(before);
-        let mut past = seen.clone();
+        let mut learned = seen.clone();
         for earlier in &seen {
             if let Some(edit) = self.edits.get(earlier) {
-                past.extend(edit.past.iter().copied());
+                learned.extend(edit.past.iter().copied());
             }
         }
-        self.edits.insert(token, Edit { seen, kept: tokens(after), past });
+        let known = self.known.entry((author, path.clone())).or_default();
+        known.extend(learned);
+        let past = known.clone();
+        known.insert(token);
+        let edit = Edit { path: path.clone(), seen, kept: tokens(after), past };
+        self.edits.insert(token, edit);
+        self.newest.insert(path.clone(), after.to_vec());
+    }
+
+    /// A stock program is about to overwrite what the hub has, whatever that is. What it did not
+    /// see and does not keep is lost if it is nowhere else; no replica can help that. This excuses
+    /// exactly the lines that are on the hub at that moment.
+    pub fn excuse(&mut self, on_hub: &[u8], after: &[u8]) {
+        let kept = tokens(after);
+        self.wiped.extend(tokens(on_hub).difference(&kept));
     }
 
     /// How many edits were acknowledged.
@@ -51,35 +89,41 @@ impl Oracle {
         self.edits.len()
     }
 
+    /// What a path holds if edits never cross; empty if it was deleted.
+    pub fn newest(&self, path: &FilePath) -> &[u8] {
+        self.newest.get(path).map_or(&[], Vec::as_slice)
+    }
+
     /// I-1: each acknowledged line is in the end state unless an edit that saw it dropped it.
     pub fn check_nothing_lost(&self, found: &BTreeSet<Token>) -> Result<(), String> {
         for (token, edit) in &self.edits {
-            let dropped = self.edits.values().any(|other| {
-                other.seen.contains(token) && !other.kept.contains(token)
-            });
-            if edit.kept.contains(token) && !dropped && !found.contains(token) {
+            let dropped = self.edits.values().any(|other| other.dropped(*token));
+            let excused = dropped || self.wiped.contains(token);
+            if edit.kept.contains(token) && !excused && !found.contains(token) {
                 return Err(format!("I-1: the acknowledged line {token} is nowhere"));
             }
         }
         Ok(())
     }
 
-    /// I-2: a line that an edit dropped comes back only if an edit that this one did not see kept
-    /// it.
+    /// I-2: a line that an edit dropped does not come back by itself. It may come back through an
+    /// edit of the same file that did not know of the dropping, and that the dropping did not know
+    /// of: of two such edits that overlap, one wins and has its way with the whole place, which may
+    /// hold lines that it never saw itself but was merged with before; and an edit beats a delete.
+    /// Worlds in which edits never cross are judged by [`Oracle::newest`] instead, without excuse.
     pub fn check_nothing_resurrected(&self, current: &BTreeSet<Token>) -> Result<(), String> {
-        for token in current {
-            for (dropper, edit) in &self.edits {
-                if !edit.seen.contains(token) || edit.kept.contains(token) {
-                    continue;
-                }
-                let excused = self.edits.iter().any(|(other, keeper)| {
-                    other != dropper
-                        && keeper.kept.contains(token)
-                        && !edit.past.contains(other)
-                });
-                if !excused {
-                    return Err(format!("I-2: line {token} came back after edit {dropper}"));
-                }
+        for (dropper, edit) in &self.edits {
+            let crossed = self.edits.iter().any(|(other, keeper)| {
+                other != dropper
+                    && keeper.path == edit.path
+                    && !keeper.past.contains(dropper)
+                    && !edit.past.contains(other)
+            });
+            if crossed {
+                continue;
+            }
+            if let Some(token) = current.iter().find(|token| edit.dropped(**token)) {
+                return Err(format!("I-2: line {token} came back after edit {dropper}"));
             }
         }
         Ok(())

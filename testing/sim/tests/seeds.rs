@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pangaea_sim::Mutant;
 use pangaea_sim::run;
-use pangaea_sim::world::Trace;
+use pangaea_sim::Trace;
 
 /// Enough to be 95 % sure that fewer than one seed in a thousand fails.
 const CLEAN_SEEDS: u64 = 3_000;

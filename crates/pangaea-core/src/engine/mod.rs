@@ -106,6 +106,8 @@ pub struct Engine {
     follow_up: VecDeque<Sending>,
     listing: listing::Listing,
     hub: HubState,
+    /// The hub asked not to be asked before this, in milliseconds since 1970.
+    hub_asked_ms: u64,
     /// A mass delete was confirmed by a person: the next listing may do it.
     mass_delete_allowed: bool,
     decisions: BTreeMap<FilePath, Choice>,
@@ -156,6 +158,7 @@ impl Engine {
             follow_up: VecDeque::new(),
             listing: listing::Listing::default(),
             hub: HubState::Ready,
+            hub_asked_ms: 0,
             mass_delete_allowed: false,
             decisions: BTreeMap::new(),
             jitter: Jitter::new(options.seed),
@@ -249,10 +252,13 @@ impl Engine {
         self.listing.want();
     }
 
-    /// A new token is at hand: go on.
+    /// A new token is at hand, the network is back, or somebody does not want to wait: go on. Only
+    /// what the hub itself asked for is waited for all the same (L-3).
     pub fn resume(&mut self) {
-        if matches!(self.hub, HubState::Paused { .. } | HubState::Waiting { .. }) {
-            self.hub = HubState::Ready;
+        match &mut self.hub {
+            HubState::Paused { .. } => self.hub = HubState::Ready,
+            HubState::Waiting { until_ms, .. } => *until_ms = 0,
+            HubState::Ready | HubState::Halted(_) => {}
         }
     }
 

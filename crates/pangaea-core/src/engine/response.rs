@@ -57,7 +57,7 @@ impl Engine {
             }
             response => {
                 if !is_local(&in_flight.request) {
-                    self.note_hub_answered();
+                    self.note_hub_answered(now_ms);
                 }
                 self.take_answer(in_flight, response, now_ms);
             }

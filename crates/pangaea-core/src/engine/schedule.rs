@@ -76,10 +76,13 @@ impl Engine {
     /// When to call [`Engine::handle_timeout`], in milliseconds since 1970, and why.
     pub fn poll_timeout(&self) -> Option<(u64, &'static str)> {
         let path = self.waiting.values().min().map(|at| (*at, "a path's wait is over"));
+        let has_work = !self.ready.is_empty() || self.listing.is_wanted();
         let hub = match &self.hub {
-            HubState::Waiting { until_ms, .. } => Some((*until_ms, "the hub is tried again")),
+            HubState::Waiting { until_ms, .. } => Some((*until_ms).max(self.hub_asked_ms)),
+            HubState::Ready if self.hub_asked_ms > 0 => Some(self.hub_asked_ms),
             HubState::Ready | HubState::Paused { .. } | HubState::Halted(_) => None,
         };
+        let hub = hub.filter(|_| has_work).map(|at| (at, "the hub is tried again"));
         path.into_iter().chain(hub).min_by_key(|(at, _)| *at)
     }
 
@@ -91,8 +94,10 @@ impl Engine {
     /// Whether the hub may be asked now.
     pub(super) fn hub_is_usable(&self, now_ms: u64) -> bool {
         match &self.hub {
-            HubState::Ready => true,
-            HubState::Waiting { until_ms, .. } => *until_ms <= now_ms,
+            HubState::Ready => self.hub_asked_ms <= now_ms,
+            HubState::Waiting { until_ms, .. } => {
+                *until_ms <= now_ms && self.hub_asked_ms <= now_ms
+            }
             HubState::Paused { .. } | HubState::Halted(_) => false,
         }
     }
@@ -142,9 +147,10 @@ impl Engine {
         }
     }
 
-    /// One answer that the hub is well again ends the waiting.
-    pub(super) fn note_hub_answered(&mut self) {
-        if matches!(self.hub, HubState::Waiting { .. }) {
+    /// The answer to a first attempt after a wait ends the waiting. One to a request that was under
+    /// way since before says nothing about now.
+    pub(super) fn note_hub_answered(&mut self, now_ms: u64) {
+        if matches!(self.hub, HubState::Waiting { until_ms, .. } if until_ms <= now_ms) {
             self.hub = HubState::Ready;
         }
     }
@@ -162,14 +168,13 @@ impl Engine {
     }
 
     fn note_unreachable(&mut self, message: String, retry_after_ms: Option<u64>, now_ms: u64) {
-        let attempt = match &mut self.hub {
-            // Answers to requests that were sent together count as one failure; the longest wait
-            // that one of them asks for counts.
-            HubState::Waiting { until_ms, .. } if *until_ms > now_ms => {
-                let asked = retry_after_ms.map_or(0, backoff::honoured_ms);
-                *until_ms = (*until_ms).max(now_ms.saturating_add(asked));
-                return;
-            }
+        if let Some(asked_ms) = retry_after_ms {
+            let until_ms = now_ms.saturating_add(backoff::honoured_ms(asked_ms));
+            self.hub_asked_ms = self.hub_asked_ms.max(until_ms);
+        }
+        let attempt = match &self.hub {
+            // Answers to requests that were sent together count as one failure.
+            HubState::Waiting { until_ms, .. } if *until_ms > now_ms => return,
             HubState::Waiting { attempt, .. } => attempt.saturating_add(1),
             HubState::Ready => 1,
             HubState::Paused { .. } | HubState::Halted(_) => return,
@@ -200,14 +205,24 @@ impl Engine {
         }
     }
 
+    /// Ends the waits that are over, and those that a clock which was set back would prolong.
     fn wake(&mut self, now_ms: u64) {
+        let is_over = |at: u64, longest_ms| at <= now_ms || at > now_ms.saturating_add(longest_ms);
+        if is_over(self.hub_asked_ms, backoff::RETRY_AFTER_MS_MAX) {
+            self.hub_asked_ms = 0;
+        }
+        if let HubState::Waiting { until_ms, .. } = &mut self.hub
+            && is_over(*until_ms, backoff::WAIT_MS_MAX)
+        {
+            *until_ms = now_ms.min(*until_ms);
+        }
         if self.waiting.is_empty() {
             return;
         }
         let due: Vec<FilePath> = self
             .waiting
             .iter()
-            .filter(|(_, at)| **at <= now_ms)
+            .filter(|(_, at)| is_over(**at, backoff::BACKOFF_MS_MAX))
             .map(|(path, _)| path.clone())
             .collect();
         for path in due {

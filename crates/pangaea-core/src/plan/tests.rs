@@ -1,0 +1,1 @@
+//! The planner's table, row by row.
