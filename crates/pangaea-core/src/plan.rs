@@ -39,7 +39,7 @@ pub enum Step {
     /// The hub has, or had, something that the local state already includes: make it the base.
     Rebase(Rebase),
     /// Both sides changed: merge by policy.
-    Merge,
+    Merge(Origins),
     /// The hub shows something older than the base: look again before believing it.
     Recheck,
 }
@@ -55,6 +55,15 @@ pub enum Reason {
     EditBeatsDelete,
 }
 
+/// What two versions that are to be merged came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origins {
+    /// Both were made from the base.
+    Base,
+    /// Nobody can say: nothing is guessed, both are kept.
+    Unknown,
+}
+
 /// What becomes the base without any transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rebase {
@@ -62,9 +71,6 @@ pub enum Rebase {
     Same,
     /// The local state came after the hub's version: it remains to be sent.
     Behind,
-    /// The hub went back to something older than the base: what the device has is sent again, and
-    /// what the hub has goes to history.
-    WentBack,
     /// The hub holds nothing, and the local edit is kept.
     GoneButEdited,
     /// Both sides deleted it.
@@ -143,7 +149,7 @@ fn plan_tombstone(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
     match &entry.local {
         Local::Never | Local::Deleted { .. } => Step::Rebase(Rebase::BothGone),
         Local::File(_) if is_included(entry, remote, own) => Step::Rebase(Rebase::Behind),
-        Local::File(_) if went_back(entry, remote) => Step::Rebase(Rebase::WentBack),
+        Local::File(_) if went_back(entry, remote) => Step::Rebase(Rebase::Behind),
         Local::File(_) if entry.is_clean() => Step::Pull(Reason::Changed),
         Local::File(local) if remote.ancestors.contains(&local.version) => {
             Step::Pull(Reason::Succeeds)
@@ -170,16 +176,14 @@ fn plan_file(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
     if is_included(entry, remote, own) {
         return Step::Rebase(Rebase::Behind);
     }
-    if went_back(entry, remote) {
-        return Step::Rebase(Rebase::WentBack);
-    }
     match &entry.local {
+        Local::File(_) if went_back(entry, remote) => Step::Merge(Origins::Unknown),
         Local::Never => Step::Pull(Reason::Changed),
         Local::File(_) | Local::Deleted { .. } if entry.is_clean() => Step::Pull(Reason::Changed),
         Local::File(local) if remote.ancestors.contains(&local.version) => {
             Step::Pull(Reason::Succeeds)
         }
-        Local::File(_) => Step::Merge,
+        Local::File(_) => Step::Merge(Origins::Base),
         Local::Deleted { .. } => Step::Pull(Reason::EditBeatsDelete),
     }
 }
@@ -212,9 +216,10 @@ fn is_older(entry: &Entry, remote: &RemoteFile) -> bool {
         })
 }
 
-/// Whether the hub fell behind a file that it had. What replaces a file names it among its
-/// ancestors, since no write is accepted that does not know what is there; so this is no successor
-/// of the base. Of a deleted file that cannot be said: to create one anew, nothing need be known.
+/// Whether the hub has, instead of a file that it had, something older that does not claim to come
+/// after it: it was restored from a backup, or the file was deleted or overwritten by somebody who
+/// leaves no trace, and a late duplicate or a device with a slow clock came next. The base's
+/// content must not be thrown away for it, nor it for the base's (I-1).
 fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
     entry.base.file().is_some() && is_older(entry, remote)
 }

@@ -15,6 +15,7 @@ use crate::io::Request;
 use crate::io::Side;
 use crate::media::MediaType;
 use crate::plan::Condition;
+use crate::plan::Origins;
 use crate::plan::Own;
 use crate::plan::Reason;
 use crate::plan::Rebase;
@@ -36,6 +37,7 @@ use crate::state::Remote;
 use crate::state::RemoteBody;
 use crate::state::RemoteFile;
 use crate::state::Signing;
+use crate::version::VersionId;
 
 /// What to record once the device's copy is as asked.
 #[derive(Debug, Clone)]
@@ -99,7 +101,7 @@ impl Engine {
                 self.rebase(path, rebase, now_ms);
                 Next::Again
             }
-            Step::Merge => self.merge(path, now_ms),
+            Step::Merge(origins) => self.merge(path, origins, now_ms),
             Step::Recheck => {
                 if let Some(entry) = self.entries.get_mut(path)
                     && let Remote::File(remote) = std::mem::replace(&mut entry.remote, Remote::AsBase)
@@ -177,15 +179,8 @@ impl Engine {
         match (rebase, remote) {
             (Rebase::Same, Some(remote)) => self.rebase_same(path, &remote, now_ms),
             (Rebase::Behind, Some(remote)) => self.rebase_behind(path, &remote, now_ms),
-            (Rebase::WentBack, Some(remote)) => {
-                if let Some(theirs) = file_of(&remote) {
-                    let row = super::local::history_row(path, &theirs, Cause::Lost, now_ms);
-                    self.commit.history.push(row);
-                }
-                self.rebase_behind(path, &remote, now_ms);
-            }
             (Rebase::BothGone, remote) => self.rebase_gone(path, remote.as_deref(), now_ms),
-            (Rebase::GoneButEdited, _) | (Rebase::Same | Rebase::Behind | Rebase::WentBack, None) => {
+            (Rebase::GoneButEdited, _) | (Rebase::Same | Rebase::Behind, None) => {
                 self.rebase_gone_but_edited(path, now_ms);
             }
         }
@@ -267,50 +262,41 @@ impl Engine {
         }
     }
 
-    /// Makes the local state a successor of `earlier`, in name and in order.
-    pub(super) fn succeed(
-        &mut self,
-        path: &FilePath,
-        earlier: crate::version::VersionId,
-        now_ms: u64,
-    ) {
+    /// Makes the local state a successor of `earlier`, in name and in order. That is a new version:
+    /// what the old name stands for may be known elsewhere, and never changes.
+    fn succeed(&mut self, path: &FilePath, earlier: VersionId, now_ms: u64) {
         self.clock.observe(earlier.clock, now_ms);
         let Some(entry) = self.entries.get(path) else { return };
-        let Some(version) = entry.local.version() else {
-            let ancestors = entry.base.version().into_iter();
-            let ancestors = Ancestors::new(ancestors);
-            let version = self.next_version(now_ms);
-            self.update(path, |entry| entry.local = Local::Deleted { version, ancestors });
+        let own = entry.local.version();
+        let ancestors = entry.local.ancestors();
+        if own.is_some_and(|own| own > earlier) && ancestors.contains(&earlier) {
             return;
-        };
-        let next = if version <= earlier {
-            Some(self.next_version(now_ms))
-        } else {
-            None
-        };
-        self.update(path, |entry| {
-            let (own, ancestors) = match &mut entry.local {
-                Local::Never => return,
-                Local::File(file) => (&mut file.version, &mut file.ancestors),
-                Local::Deleted { version, ancestors } => (version, ancestors),
-            };
-            if *own != earlier {
-                *ancestors = ancestors.with(earlier);
+        }
+        let newest = std::iter::once(earlier).chain(own);
+        let ancestors = Ancestors::new(newest.chain(ancestors.as_slice().iter().copied()));
+        let version = self.next_version(now_ms);
+        self.update(path, |entry| match &mut entry.local {
+            Local::File(file) => {
+                file.version = version;
+                file.ancestors = ancestors;
             }
-            if let Some(next) = next {
-                *ancestors = ancestors.with(*own);
-                *own = next;
+            Local::Never | Local::Deleted { .. } => {
+                entry.local = Local::Deleted { version, ancestors };
             }
         });
     }
 
-    fn merge(&mut self, path: &FilePath, now_ms: u64) -> Next {
+    fn merge(&mut self, path: &FilePath, origins: Origins, now_ms: u64) -> Next {
         let Some(entry) = self.entries.get(path) else { return Next::Done };
         let (Local::File(ours), Remote::File(remote)) = (&entry.local, &entry.remote) else {
             return Next::Done;
         };
         let Some(theirs) = file_of(remote) else { return Next::Done };
-        let (ours, base) = (ours.clone(), entry.base.file().map(|base| base.content));
+        let ours = ours.clone();
+        let base = match origins {
+            Origins::Base => entry.base.file().map(|base| base.content),
+            Origins::Unknown => None,
+        };
         // The first identity that reached the hub is the bucket's.
         if path.as_str() == IDENTITY_PATH {
             return self.take_merged(path, keep_side(Side::Theirs), now_ms);
@@ -487,7 +473,7 @@ fn keep_side(side: Side) -> Merged {
 fn needs_hub(step: &Step) -> bool {
     match step {
         Step::Fetch | Step::Push(_) | Step::Remove(_) => true,
-        Step::Nothing | Step::Pull(_) | Step::Rebase(_) | Step::Merge | Step::Recheck => false,
+        Step::Nothing | Step::Pull(_) | Step::Rebase(_) | Step::Merge(_) | Step::Recheck => false,
     }
 }
 
