@@ -303,6 +303,7 @@ impl Staged {
 
     /// Makes the file anew in a folder that the staging folder is too far away from.
     pub(super) fn move_beside(&mut self, folder: &OwnedFd, made: &AtomicU64) -> io::Result<()> {
+        let mode = self.placing.meta.mode;
         let bench = Bench::beside(folder)?;
         let mut from = self.file.open()?;
         let (mut file, name) = bench.create(made, "new")?;
@@ -312,7 +313,7 @@ impl Staged {
         file.sync_data()?;
         self.placing.meta = disk::meta_of(&file)?;
         self.file = copy;
-        Ok(())
+        self.take_mode(mode)
     }
 }
 

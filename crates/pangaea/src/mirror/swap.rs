@@ -138,9 +138,7 @@ impl Swap<'_> {
         }
         let mut swapped = disk::exchange(staged.file.spot(), self.spot());
         if swapped == Err(Errno::XDEV) {
-            let mode = staged.placing.meta.mode;
             staged.move_beside(self.folder, self.made)?;
-            staged.take_mode(mode)?;
             swapped = disk::exchange(staged.file.spot(), self.spot());
         }
         match swapped {

@@ -90,7 +90,7 @@ fn edits_of_the_user_win() {
             Applied::Differs
         );
         assert_eq!(folder.changes(), ["-a"]);
-        assert_eq!(folder.staged(), [PathBuf::new(); 0]);
+        assert_eq!(folder.staged(), Vec::<PathBuf>::new());
     });
 }
 
@@ -141,7 +141,7 @@ fn an_edit_in_the_last_moment_is_put_back() {
                 assert_eq!(folder.changes(), ["+a"]);
             }
         }
-        assert_eq!(folder.staged(), [PathBuf::new(); 0]);
+        assert_eq!(folder.staged(), Vec::<PathBuf>::new());
     });
 }
 
@@ -171,7 +171,7 @@ fn deletes_and_new_files_in_the_last_moment_stay() {
         });
         assert!(matches!(swapped, swap::Swapped::Differs), "{swapped:?}");
         assert_eq!(folder.read("a/b"), "deep");
-        assert_eq!(folder.staged(), [PathBuf::new(); 0]);
+        assert_eq!(folder.staged(), Vec::<PathBuf>::new());
     });
 }
 
@@ -326,7 +326,7 @@ fn files_and_folders_in_the_way_are_refused_with_words() {
             (folder.read("file"), folder.read("folder/inside")),
             ("x".into(), "y".into())
         );
-        assert_eq!(folder.staged(), [PathBuf::new(); 0]);
+        assert_eq!(folder.staged(), Vec::<PathBuf>::new());
     });
 }
 
@@ -439,4 +439,46 @@ fn content_of_many_files_arrives_quickly() {
         Scan::default(),
         "none of them has to be read again"
     );
+}
+
+#[test]
+fn a_staging_folder_on_another_disk_works_as_well() {
+    let Ok(elsewhere) = TempDir::new_in("/dev/shm") else {
+        return;
+    };
+    in_both_ways(|folder| {
+        let device = |path: &Path| fs::metadata(path).unwrap().dev();
+        if device(elsewhere.path()) == device(folder.root.path()) {
+            return;
+        }
+        let apply = |expected, to| {
+            let task = task("d/a", expected, to);
+            done(folder.mirror.apply(&task, elsewhere.path()).unwrap())
+        };
+        apply(None, Some("one"));
+        fs::set_permissions(folder.at("d/a"), fs::Permissions::from_mode(0o750)).unwrap();
+        let (_, displaced) = apply(Some("one"), Some("two"));
+        let displaced = displaced.unwrap().file;
+        assert_eq!(displaced.parent(), Some(elsewhere.path()));
+        assert_eq!(fs::read_to_string(displaced).unwrap(), "one");
+        assert_eq!(
+            fs::metadata(folder.at("d/a")).unwrap().mode() & 0o777,
+            0o750
+        );
+        assert_eq!(folder.read("d/a"), "two");
+        let beside: Vec<_> = fs::read_dir(folder.at("d")).unwrap().collect();
+        assert_eq!(
+            beside.len(),
+            1,
+            "nothing is left beside the file: {beside:?}"
+        );
+
+        folder.write("d/a", "mine");
+        let task = task("d/a", Some("two"), None);
+        let applied = folder.mirror.apply(&task, elsewhere.path()).unwrap();
+        assert_eq!(applied, Applied::Differs);
+        let (_, displaced) = apply(Some("mine"), None);
+        assert_eq!(fs::read_to_string(displaced.unwrap().file).unwrap(), "mine");
+        assert!(!folder.exists("d"));
+    });
 }

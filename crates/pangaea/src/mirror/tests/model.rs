@@ -184,7 +184,7 @@ impl World {
             Applied::Ignored => panic!("{name} is not ignored"),
         }
         assert_eq!(self.disk(), after);
-        assert_eq!(self.folder.staged(), [PathBuf::new(); 0]);
+        assert_eq!(self.folder.staged(), Vec::<PathBuf>::new());
     }
 
     fn step(&mut self, step: &Step) {
