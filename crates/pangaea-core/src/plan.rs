@@ -40,7 +40,7 @@ pub enum Step {
     Rebase(Rebase),
     /// Both sides changed: merge by policy.
     Merge(Origins),
-    /// The hub shows something older than the base: look again before believing it.
+    /// What was read may be a cache's answer: look again before believing it.
     Recheck,
 }
 
@@ -201,12 +201,14 @@ fn holds_same(entry: &Entry, remote: &RemoteFile) -> bool {
     }
 }
 
-/// Whether the fetched version is no newer than one that replica and hub already had in common,
-/// and does not claim to have replaced it: a cached answer, a late duplicate of an old request, a
-/// hub restored from a backup, or the first file of a device with a slow clock. It is believed
-/// only when it is still there at a second look (I-5).
+/// Whether the fetched version may be a cache's answer: it is no newer than one that replica and hub
+/// already had in common and does not claim to have replaced it, or it has no version to tell by.
+/// It is believed only when the hub told of just this in another answer too (I-5); then it is a
+/// late duplicate of an old request, a hub restored from a backup, or the first file of a device
+/// with a slow clock.
 fn is_suspect(entry: &Entry, remote: &RemoteFile) -> bool {
-    is_older(entry, remote) && entry.suspect.as_ref() != Some(&remote.tag)
+    let is_doubtful = remote.origin == Origin::Foreign || is_older(entry, remote);
+    is_doubtful && entry.suspect.as_ref() != Some(&remote.tag)
 }
 
 fn is_older(entry: &Entry, remote: &RemoteFile) -> bool {

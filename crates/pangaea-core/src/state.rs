@@ -330,7 +330,7 @@ pub struct Entry {
     pub pending: Option<Pending>,
     /// Why it waits, if it does.
     pub problem: Option<Problem>,
-    /// The tag of something older than the base that was seen once already. Not stored.
+    /// The tag of something doubtful that the hub told of in another answer too. Not stored.
     pub suspect: Option<ETag>,
 }
 

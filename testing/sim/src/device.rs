@@ -30,6 +30,7 @@ use pangaea_core::version::DeviceId;
 use crate::fault::Fault;
 use crate::fault::Faults;
 use crate::mutant::Mutant;
+use crate::oracle::Sight;
 use crate::rng::Rng;
 use crate::settings::Settings;
 
@@ -70,6 +71,8 @@ pub struct Device {
     pub local_results: Vec<(RequestId, Response)>,
     /// Paths of the folder that are being written: a scan leaves them alone.
     applying: BTreeSet<FilePath>,
+    /// Paths whose folder shows what was applied there and is not stored as known yet.
+    unrecorded: BTreeSet<FilePath>,
     /// Writes to the folder that are reported but not durable: a planted bug.
     unflushed: Vec<(FilePath, Option<ContentHash>)>,
     /// The hub asked not to be asked before this, in the world's milliseconds.
@@ -110,6 +113,7 @@ impl Device {
             skew_ms: draw_skew(rng),
             local_results: Vec::new(),
             applying: BTreeSet::new(),
+            unrecorded: BTreeSet::new(),
             unflushed: Vec::new(),
             not_before_ms: 0,
             tombstone_ms,
@@ -264,7 +268,19 @@ impl Device {
             return false;
         }
         self.apply_commit(commit);
+        if let Some(folder) = &self.disk.folder {
+            let entries = &self.disk.entries;
+            self.unrecorded.retain(|path| {
+                let known = entries.get(path).and_then(|entry| entry.local.file());
+                known.map(|file| file.content) != folder.get(path).copied()
+            });
+        }
         true
+    }
+
+    /// How surely the engine knows what the user sees at `path`.
+    pub fn sight(&self, path: &FilePath) -> Sight {
+        if self.unrecorded.contains(path) { Sight::Unrecorded } else { Sight::Recorded }
     }
 
     fn apply_commit(&mut self, commit: Commit) {
@@ -384,6 +400,7 @@ impl Device {
             self.unflushed.push((path.clone(), wanted));
         } else {
             self.write_folder(path, wanted);
+            self.unrecorded.insert(path.clone());
         }
         Response::Applied
     }

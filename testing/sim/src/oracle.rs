@@ -13,6 +13,16 @@ pub type Token = u32;
 /// Who made an edit: a device's number, or none for a program that is no replica.
 pub type Author = Option<usize>;
 
+/// Whether a replica knows what the author of an edit saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It does.
+    Recorded,
+    /// The folder showed what was just put there, and no commit says so yet. If power fails before
+    /// one does, the edit looks as if it was made to what was there before.
+    Unrecorded,
+}
+
 /// One acknowledged edit. Its token is its own line; that of a delete appears nowhere.
 #[derive(Debug, Clone)]
 struct Edit {
@@ -23,6 +33,7 @@ struct Edit {
     kept: BTreeSet<Token>,
     /// The edits of this path whose effects its author had seen, directly or through others.
     past: BTreeSet<Token>,
+    sight: Sight,
 }
 
 impl Edit {
@@ -57,7 +68,7 @@ impl Oracle {
         author: Author,
         path: &FilePath,
         token: Token,
-        before: &[u8],
+        (before, sight): (&[u8], Sight),
         after: &[u8],
     ) {
         let seen = tokens(before);
@@ -71,7 +82,7 @@ impl Oracle {
         known.extend(learned);
         let past = known.clone();
         known.insert(token);
-        let edit = Edit { path: path.clone(), seen, kept: tokens(after), past };
+        let edit = Edit { path: path.clone(), seen, kept: tokens(after), past, sight };
         self.edits.insert(token, edit);
         self.newest.insert(path.clone(), after.to_vec());
     }
@@ -110,7 +121,9 @@ impl Oracle {
     /// edit of the same file that did not know of the dropping, and that the dropping did not know
     /// of: of two such edits that overlap, one wins and has its way with the whole place, which may
     /// hold lines that it never saw itself but was merged with before; and an edit beats a delete.
-    /// Worlds in which edits never cross are judged by [`Oracle::newest`] instead, without excuse.
+    /// A dropping that saw what its replica could not remember is excused too: keeping too much is
+    /// the safe side. Worlds in which edits never cross are judged by [`Oracle::newest`] instead,
+    /// without excuse.
     pub fn check_nothing_resurrected(&self, current: &BTreeSet<Token>) -> Result<(), String> {
         for (dropper, edit) in &self.edits {
             let crossed = self.edits.iter().any(|(other, keeper)| {
@@ -119,7 +132,7 @@ impl Oracle {
                     && !keeper.past.contains(dropper)
                     && !edit.past.contains(other)
             });
-            if crossed {
+            if crossed || edit.sight == Sight::Unrecorded {
                 continue;
             }
             if let Some(token) = current.iter().find(|token| edit.dropped(**token)) {

@@ -17,6 +17,7 @@ use crate::hub::Hub;
 use crate::mutant::Mutant;
 use crate::network::Packet;
 use crate::oracle::Oracle;
+use crate::oracle::Sight;
 use crate::oracle::Token;
 use crate::rng::Rng;
 use crate::settings::Settings;
@@ -214,6 +215,7 @@ impl World {
             return;
         }
         let before = self.bytes(self.devices[number].read(&path));
+        let sight = self.devices[number].sight(&path);
         let token = self.oracle.new_token();
         let after = self.draw_content(&before, token);
         let content = after.as_ref().map(|bytes| {
@@ -227,7 +229,7 @@ impl World {
         self.note(|| format!("device {number} edits {path} {token}: {acknowledged}"));
         if acknowledged {
             let after = after.unwrap_or_default();
-            self.oracle.acknowledge(Some(number), &path, token, &before, &after);
+            self.oracle.acknowledge(Some(number), &path, token, (&before, sight), &after);
         }
     }
 
@@ -257,7 +259,7 @@ impl World {
         };
         let kept = after.clone().unwrap_or_default();
         self.note(|| format!("a stock program edits {path} {token}"));
-        self.oracle.acknowledge(None, &path, token, &before, &kept);
+        self.oracle.acknowledge(None, &path, token, (&before, Sight::Recorded), &kept);
         self.oracle.excuse(&on_hub, &kept);
         match after {
             Some(bytes) => {

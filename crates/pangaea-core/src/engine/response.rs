@@ -136,12 +136,15 @@ impl Engine {
     fn note_fetched(&mut self, path: &FilePath, remote: Box<RemoteFile>, now_ms: u64) {
         self.clock.observe(remote.version.clock, now_ms);
         if let Some(entry) = self.entries.get_mut(path) {
-            // The listing told of something else: this is a cache's answer, and not the second
-            // look that makes a suspect believed.
-            if let Remote::Seen(Some(listed)) = &entry.remote
-                && *listed != remote.tag
-            {
-                entry.suspect = None;
+            match &entry.remote {
+                // The hub told of just this: two of its answers agree.
+                Remote::Seen(Some(told)) if *told == remote.tag => {
+                    entry.suspect = Some(remote.tag.clone());
+                }
+                // The hub told of something else: this is a cache's answer, or the hub moved on.
+                Remote::Seen(Some(_)) | Remote::Missing => entry.suspect = None,
+                // The hub did not tell: an earlier read may have said the same.
+                Remote::Seen(None) | Remote::AsBase | Remote::Absent | Remote::File(_) => {}
             }
             entry.remote = Remote::File(remote);
         }
