@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::support::{eventually, world};
 
@@ -17,8 +17,9 @@ async fn fall_silent(address: SocketAddr, sent: &str) -> (String, Duration) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(sent.as_bytes()).await.unwrap();
     let mut answer = String::new();
+    let closed = timeout(Duration::from_secs(300), stream.read_to_string(&mut answer)).await;
     // A reset is as good as an end.
-    if stream.read_to_string(&mut answer).await.is_err() {
+    if closed.expect("the hub closes the connection").is_err() {
         answer.clear();
     }
     (answer, started.elapsed())
@@ -85,7 +86,8 @@ async fn a_body_that_trickles_is_given_up() {
         }
     });
     let mut answer = [0; 12];
-    reading.read_exact(&mut answer).await.unwrap();
+    let answered = timeout(Duration::from_secs(300), reading.read_exact(&mut answer)).await;
+    answered.expect("the hub gives up").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 408");
     assert!(
         started.elapsed() <= Duration::from_secs(70),
