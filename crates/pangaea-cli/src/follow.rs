@@ -61,7 +61,7 @@ pub(crate) async fn follow(
     let (sender, folder_events) = mpsc::unbounded_channel();
     // Nobody listens any more only when this function has ended.
     let _watch: Watch = opened.mirror.watch(WatchOptions::default(), move |event| {
-        drop(sender.send(event))
+        drop(sender.send(event));
     })?;
     let report = Report::read(opened.replica.setting(Report::SETTING));
     let mut follower = Follower {
@@ -217,9 +217,10 @@ impl Follower<'_> {
             self.opened.replica.accept(question.clone());
             return Ok(true);
         }
-        let was_waiting = std::mem::replace(&mut self.is_waiting, is_waiting(&status));
-        if was_waiting && !self.is_waiting {
-            self.tell(json!({ "event": "back" }), "the hub is back")?;
+        if is_waiting(&status) {
+            self.is_waiting = true;
+        } else {
+            self.tell_back()?;
         }
         self.tell_settled(&status)?;
         self.report
@@ -276,11 +277,22 @@ impl Follower<'_> {
 
     fn tell_events(&mut self) -> Result<(), CliError> {
         while let Some(event) = self.opened.replica.poll_event() {
+            if matches!(event, Event::Stored { .. } | Event::Changed { .. }) {
+                self.tell_back()?;
+            }
             if let Some((document, words)) = self.event_words(event) {
                 self.tell(document, &words)?;
             }
         }
         Ok(())
+    }
+
+    /// Says once that the hub answers again.
+    fn tell_back(&mut self) -> Result<(), CliError> {
+        if !std::mem::take(&mut self.is_waiting) {
+            return Ok(());
+        }
+        self.tell(json!({ "event": "back" }), "the hub is back")
     }
 
     fn event_words(&mut self, event: Event) -> Option<(Value, String)> {

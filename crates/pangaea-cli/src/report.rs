@@ -206,7 +206,8 @@ pub(crate) fn exit_of(status: &Status, folder: &FolderReport) -> Exit {
     match &status.hub {
         HubState::Paused { .. } | HubState::Halted(_) => Exit::NeedsPerson,
         HubState::Waiting { .. } => Exit::Pending,
-        HubState::Ready if status.pending > 0 => Exit::Pending,
+        // What is parked is pending as well, and waiting does not help it.
+        HubState::Ready if status.pending > status.parked => Exit::Pending,
         HubState::Ready if status.parked > 0 || !folder.refused.is_empty() => Exit::NeedsPerson,
         HubState::Ready if !folder.unsettled.is_empty() => Exit::Pending,
         HubState::Ready => Exit::Done,
@@ -240,8 +241,13 @@ mod tests {
             ..ready.clone()
         };
         assert_eq!(exit_of(&parked, &folder), Exit::NeedsPerson);
-        let sending = Status {
+        let unsent = Status {
             pending: 1,
+            ..parked.clone()
+        };
+        assert_eq!(exit_of(&unsent, &folder), Exit::NeedsPerson);
+        let sending = Status {
+            pending: 2,
             parked: 1,
             ..ready
         };

@@ -276,7 +276,7 @@ impl Told<'_> {
         });
         self.add_lines(&mut lines);
         if let Some(error) = &self.report.last_error {
-            lines.push(format!("{}.", error.message));
+            lines.push(words::sentence(&error.message));
             lines.push(error.kind.meaning().to_owned());
         }
         let conflict = |(path, copy): &(FilePath, FilePath)| {

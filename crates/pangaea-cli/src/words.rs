@@ -79,6 +79,13 @@ pub(crate) fn until(then_ms: u64, now_ms: u64) -> String {
     }
 }
 
+/// `the hub is away` as `The hub is away.`
+pub(crate) fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['.']).collect()
+}
+
 /// `2026-11-23 12:34:56` by the clock on this device's wall.
 pub(crate) fn local_time(ms: u64) -> String {
     let Some(time) = timestamp(ms) else {
@@ -127,6 +134,7 @@ mod tests {
         assert_eq!(ago(0, 61_000), "1 minute ago");
         assert_eq!(ago(9_000, 1_000), "just now");
         assert_eq!(until(10_000, 2_000), "in 8 seconds");
+        assert_eq!(sentence("the hub is away"), "The hub is away.");
         assert_eq!(duration(50 * 60 * 60 * 1000), "2 days");
     }
 

@@ -151,21 +151,19 @@ impl Summary {
         });
         lines.push(self.live_words());
         if let Some(error) = &self.report.last_error {
-            let ago = words::ago(error.at_ms, now_ms);
-            lines.push(
-                format!("\nIn the way since {ago}: {}.", error.message)
-                    .replace("since just now", "since now"),
-            );
+            let passed = words::duration(now_ms.saturating_sub(error.at_ms));
+            lines.push(format!("\nIn the way for {passed}: {}.", error.message));
             lines.push(error.kind.meaning().to_owned());
         }
-        lines.push(match (self.next_try_ms(), &self.live) {
-            (Some(at_ms), _) => format!("The next try is {}.", words::until(at_ms, now_ms)),
-            (None, Some(_)) => String::new(),
-            (None, None) => "The next try is the next `pangaea sync`.".to_owned(),
-        });
+        match (self.next_try_ms(), &self.live) {
+            (Some(at_ms), _) => {
+                lines.push(format!("The next try is {}.", words::until(at_ms, now_ms)));
+            }
+            (None, Some(_)) => {}
+            (None, None) => lines.push("The next try is the next `pangaea sync`.".to_owned()),
+        }
         self.add_paths(&mut lines);
-        lines.retain(|line| line != "\u{0}");
-        lines.join("\n").replace("\n\n\n", "\n\n")
+        lines.join("\n")
     }
 
     fn pending_words(&self, now_ms: u64) -> String {

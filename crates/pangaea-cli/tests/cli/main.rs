@@ -1,0 +1,11 @@
+//! The program from outside: real processes, real folders, a real hub.
+
+mod conflicts;
+mod files;
+mod help;
+mod init;
+mod keys;
+mod kit;
+mod sync;
+mod up;
+mod watch;
