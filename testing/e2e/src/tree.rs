@@ -8,7 +8,7 @@ use std::process::Command;
 /// What the program keeps in a synced folder for itself.
 const STATE: &str = ".pangaea";
 
-/// All files below a folder with their content, links followed, Pangaea's own left out.
+/// All files below a folder with their content; symbolic links and Pangaea's own left out.
 pub fn read(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut tree = BTreeMap::new();
     collect(root, root, &mut tree);
@@ -18,10 +18,11 @@ pub fn read(root: &Path) -> BTreeMap<String, Vec<u8>> {
 fn collect(root: &Path, folder: &Path, tree: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path == root.join(STATE) {
+        let kind = fs::symlink_metadata(&path).unwrap().file_type();
+        if path == root.join(STATE) || kind.is_symlink() {
             continue;
         }
-        if path.is_dir() {
+        if kind.is_dir() {
             collect(root, &path, tree);
         } else {
             let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();

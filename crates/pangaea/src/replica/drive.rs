@@ -66,8 +66,7 @@ impl Replica {
                 on_progress(self.progress());
             }
             #[cfg(feature = "mirror")]
-            if self.has_rescan() {
-                self.scan_again().await?;
+            if self.scan_again().await? {
                 continue;
             }
             let now_ms = self.carrier.time().now_ms();

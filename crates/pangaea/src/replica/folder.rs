@@ -55,9 +55,6 @@ impl Replica {
             notes: std::mem::take(&mut scan.notes),
             unsettled: scan.unsettled.clone(),
         };
-        if scan.rules_changed {
-            self.engine.handle_rules_changed();
-        }
         self.take_scan(scan).await
     }
 
@@ -74,23 +71,30 @@ impl Replica {
         self.take_scan(scan?).await
     }
 
-    pub(super) fn has_rescan(&self) -> bool {
-        !self.rescan.is_empty()
-    }
-
-    /// Looks again at what turned out to be different from what was known.
-    pub(super) async fn scan_again(&mut self) -> Result<(), ReplicaError> {
+    /// Looks again at what turned out to be different from what was known, and at what rules that
+    /// came from elsewhere are about. False: there was nothing of that kind. A round does this by
+    /// itself; who takes turns calls it when a turn has nothing left to do.
+    ///
+    /// # Errors
+    /// Like [`Replica::scan_folder`].
+    pub async fn scan_again(&mut self) -> Result<bool, ReplicaError> {
         let paths: Vec<FilePath> = std::mem::take(&mut self.rescan).into_iter().collect();
+        if paths.is_empty() {
+            return Ok(false);
+        }
         for _ in 0..RESTLESS_SCANS_MAX {
             self.scan_paths(paths.clone()).await?;
             if self.folder_report.unsettled.is_empty() {
                 break;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn take_scan(&mut self, scan: Scan) -> Result<(), ReplicaError> {
+        if scan.rules_changed {
+            self.engine.handle_rules_changed();
+        }
         self.folder_report.unsettled.clone_from(&scan.unsettled);
         let mut count = 0;
         for change in scan.changes {

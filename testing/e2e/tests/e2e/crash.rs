@@ -220,6 +220,7 @@ impl Crashes {
                 self.expected.insert(path, content);
             }
         }
+        self.explain(&a);
         tree::assert_same(&a, &self.expected);
         tree::assert_same(&b, &self.expected);
         for device in &self.devices {
@@ -228,6 +229,25 @@ impl Crashes {
             assert_eq!(status["pending"]["count"], 0, "{status}");
         }
         self.check_hub();
+    }
+
+    /// Shows what happened to the files that are not as expected.
+    fn explain(&self, found: &BTreeMap<String, Vec<u8>>) {
+        for path in self.expected.keys().chain(found.keys()) {
+            if found.get(path) == self.expected.get(path) {
+                continue;
+            }
+            let original = path.replace(" (conflict ", "\0.").split('\0').next().unwrap().to_owned();
+            let ending = path.rsplit_once('.').unwrap().1;
+            let original = match original == *path {
+                true => original,
+                false => format!("{original}.{ending}"),
+            };
+            for device in &self.devices {
+                let log = device.pangaea(&["log", device.folder.to_str().unwrap(), &original]);
+                eprintln!("{path:?} on {}:\n{}", device.folder.display(), log.text());
+            }
+        }
     }
 
     /// The hub has the same files and no others, and a client that knows nothing of us can read

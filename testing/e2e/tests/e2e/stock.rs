@@ -177,7 +177,8 @@ fn new_files_of_the_folder_are_read_by_the_stock_client() {
         ("deep/in folders/data.json", "{\"a\": [1, 2]}\n"),
         ("page.html", "<p>hello</p>\n"),
         ("no extension", "text all the same\n"),
-        ("odd #?% name.md", "# title\n"),
+        // Not `#`, `?` and `%`: the stock client puts names into addresses as they are.
+        ("größe & \"so\".md", "# title\n"),
     ];
     let binary: &[u8] = &[0, 159, 146, 150, 0xff];
     for (path, text) in texts {

@@ -10,6 +10,7 @@ use super::lock;
 use super::problem;
 use crate::body::Body;
 use crate::mirror::Mirror;
+use crate::mirror::RULES_FILE;
 use pangaea_core::io::Failure;
 use pangaea_core::io::Request;
 use pangaea_core::io::RequestId;
@@ -128,6 +129,10 @@ impl Carrier {
             Applied::Done { stamp, displaced } => {
                 lock(&self.fetched).remove(&path);
                 done.applied = true;
+                if path.file_name() == RULES_FILE {
+                    // Other rules, other files.
+                    done.rescan.push(path.clone());
+                }
                 done.stamps.push((path, stamp.map(|stamp| stamp.encode())));
                 if let Some(displaced) = displaced {
                     let body = Body::File {
