@@ -16,7 +16,9 @@ pub const WAIT_MS_MAX: u64 = RETRY_AFTER_MS_MAX + ASKED_JITTER_MS_MAX;
 /// uniformly distributed number.
 pub fn wait_ms(attempt: u32, retry_after_ms: Option<u64>, random: u64) -> u64 {
     let doublings = attempt.saturating_sub(1).min(20);
-    let ceiling = BACKOFF_MS_FIRST.saturating_mul(1 << doublings).min(BACKOFF_MS_MAX);
+    let ceiling = BACKOFF_MS_FIRST
+        .saturating_mul(1 << doublings)
+        .min(BACKOFF_MS_MAX);
     let jittered = random % ceiling + 1;
     match retry_after_ms {
         Some(asked) => honoured_ms(asked).saturating_add(jittered.min(ASKED_JITTER_MS_MAX)),
@@ -58,7 +60,10 @@ mod tests {
         let mut jitter = Jitter::new(7);
         for attempt in 1..64 {
             let wait = wait_ms(attempt, None, jitter.next());
-            assert!((1..=BACKOFF_MS_MAX).contains(&wait), "attempt {attempt}: {wait}");
+            assert!(
+                (1..=BACKOFF_MS_MAX).contains(&wait),
+                "attempt {attempt}: {wait}"
+            );
         }
         assert!((0..200).any(|_| wait_ms(30, None, jitter.next()) > BACKOFF_MS_MAX / 2));
     }

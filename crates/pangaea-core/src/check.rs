@@ -15,9 +15,14 @@ pub fn check_invariants(engine: &Engine) -> Result<(), String> {
         }
         let is_settled = entry.is_clean() || entry.pending.is_some();
         if !is_settled && entry.local.version().is_some() {
-            return Err(format!("journal: {path} has an unsent state without a record"));
+            return Err(format!(
+                "journal: {path} has an unsent state without a record"
+            ));
         }
-        if entry.base.version().is_some_and(|version| version.clock > engine.clock_last())
+        if entry
+            .base
+            .version()
+            .is_some_and(|version| version.clock > engine.clock_last())
             && engine.clock_last().ms() == 0
         {
             return Err(format!("clock: {path} has a base, the clock never ran"));

@@ -213,9 +213,10 @@ fn is_suspect(entry: &Entry, remote: &RemoteFile) -> bool {
 
 fn is_older(entry: &Entry, remote: &RemoteFile) -> bool {
     remote.origin == Origin::Header
-        && entry.base.version().is_some_and(|base| {
-            remote.version <= base && !remote.ancestors.contains(&base)
-        })
+        && entry
+            .base
+            .version()
+            .is_some_and(|base| remote.version <= base && !remote.ancestors.contains(&base))
 }
 
 /// Whether the hub has, instead of a file that it had, something older that does not claim to come

@@ -42,6 +42,18 @@ pub struct Chance<'a> {
     pub faults: &'a mut Faults,
 }
 
+/// The folder holds what was pulled, and a crash took the memory of it: to the replica it looks
+/// like an edit of its user's. If the hub still has the same, that heals by adopting it.
+#[derive(Debug)]
+pub struct Phantom {
+    /// Where.
+    pub path: FilePath,
+    /// What the replica remembers.
+    pub known: Option<ContentHash>,
+    /// What the folder has.
+    pub shown: Option<ContentHash>,
+}
+
 /// What survives a crash.
 #[derive(Debug, Default, Clone)]
 struct Disk {
@@ -73,6 +85,8 @@ pub struct Device {
     applying: BTreeSet<FilePath>,
     /// Paths whose folder shows what was applied there and is not stored as known yet.
     unrecorded: BTreeSet<FilePath>,
+    /// What a crash made of them: path, content that is remembered, content in the folder.
+    phantoms: Vec<Phantom>,
     /// Writes to the folder that are reported but not durable: a planted bug.
     unflushed: Vec<(FilePath, Option<ContentHash>)>,
     /// The hub asked not to be asked before this, in the world's milliseconds.
@@ -107,13 +121,17 @@ impl Device {
         Self {
             id,
             seed,
-            disk: Disk { folder, ..Disk::default() },
+            disk: Disk {
+                folder,
+                ..Disk::default()
+            },
             engine,
             life: 0,
             skew_ms: draw_skew(rng),
             local_results: Vec::new(),
             applying: BTreeSet::new(),
             unrecorded: BTreeSet::new(),
+            phantoms: Vec::new(),
             unflushed: Vec::new(),
             not_before_ms: 0,
             tombstone_ms,
@@ -130,7 +148,12 @@ impl Device {
     pub fn read(&self, path: &FilePath) -> Option<ContentHash> {
         match &self.disk.folder {
             Some(folder) => folder.get(path).copied(),
-            None => self.engine.entry(path)?.local.file().map(|file| file.content),
+            None => self
+                .engine
+                .entry(path)?
+                .local
+                .file()
+                .map(|file| file.content),
         }
     }
 
@@ -149,7 +172,9 @@ impl Device {
 
     /// Whether folder and engine agree.
     pub fn folder_is_scanned(&self) -> bool {
-        let Some(folder) = &self.disk.folder else { return true };
+        let Some(folder) = &self.disk.folder else {
+            return true;
+        };
         let known = self
             .engine
             .entries()
@@ -168,7 +193,9 @@ impl Device {
     /// be sent or under way for it.
     pub fn is_settled(&self, path: &FilePath, content: Option<ContentHash>) -> bool {
         let entry = self.engine.entry(path);
-        let local = entry.and_then(|entry| entry.local.file()).map(|file| file.content);
+        let local = entry
+            .and_then(|entry| entry.local.file())
+            .map(|file| file.content);
         local == content
             && self.read(path) == content
             && entry.is_none_or(|entry| entry.is_clean() && entry.pending.is_none())
@@ -201,7 +228,9 @@ impl Device {
         for (path, hash) in std::mem::take(&mut self.unflushed) {
             self.write_folder(&path, hash);
         }
-        let Some(folder) = self.disk.folder.clone() else { return };
+        let Some(folder) = self.disk.folder.clone() else {
+            return;
+        };
         let gone: Vec<FilePath> = self
             .engine
             .entries()
@@ -215,10 +244,15 @@ impl Device {
             }
         }
         for (path, hash) in folder {
-            let known = self.engine.entry(&path).and_then(|entry| entry.local.file());
+            let known = self
+                .engine
+                .entry(&path)
+                .and_then(|entry| entry.local.file());
             let differs = known.is_none_or(|file| file.content != hash);
             if differs && !self.applying.contains(&path) {
-                let size = contents.get(&hash).map_or(0, |content| content.len() as u64);
+                let size = contents
+                    .get(&hash)
+                    .map_or(0, |content| content.len() as u64);
                 self.hand_in_edit(&path, Some((hash, size)), world_ms);
             }
         }
@@ -226,7 +260,9 @@ impl Device {
     }
 
     fn write_folder(&mut self, path: &FilePath, content: Option<ContentHash>) {
-        let Some(folder) = &mut self.disk.folder else { return };
+        let Some(folder) = &mut self.disk.folder else {
+            return;
+        };
         match content {
             Some(hash) => folder.insert(path.clone(), hash),
             None => folder.remove(path),
@@ -243,7 +279,11 @@ impl Device {
         match content {
             Some((content, size)) => {
                 let media_type = MediaType::of(path.as_str(), b"");
-                let new = NewContent { content, size, media_type };
+                let new = NewContent {
+                    content,
+                    size,
+                    media_type,
+                };
                 self.engine.handle_local_write(path, new, now_ms);
             }
             None => {
@@ -262,7 +302,10 @@ impl Device {
             if self.mutant == Some(Mutant::TornCommit) {
                 let half = commit.entries.len().div_ceil(2);
                 let entries = commit.entries.into_iter().take(half).collect();
-                self.apply_commit(Commit { entries, ..Commit::default() });
+                self.apply_commit(Commit {
+                    entries,
+                    ..Commit::default()
+                });
             }
             self.restart(chance.rng);
             return false;
@@ -278,9 +321,18 @@ impl Device {
         true
     }
 
+    /// Edits that nobody made: what crashes since the last call left in the folder unrecorded.
+    pub fn take_phantoms(&mut self) -> Vec<Phantom> {
+        std::mem::take(&mut self.phantoms)
+    }
+
     /// How surely the engine knows what the user sees at `path`.
     pub fn sight(&self, path: &FilePath) -> Sight {
-        if self.unrecorded.contains(path) { Sight::Unrecorded } else { Sight::Recorded }
+        if self.unrecorded.contains(path) {
+            Sight::Unrecorded
+        } else {
+            Sight::Recorded
+        }
     }
 
     fn apply_commit(&mut self, commit: Commit) {
@@ -294,7 +346,12 @@ impl Device {
             entry.suspect = None;
             self.disk.entries.insert(path, entry);
         }
-        self.disk.history.extend(commit.history.into_iter().map(|row| (row.path, row.content)));
+        self.disk.history.extend(
+            commit
+                .history
+                .into_iter()
+                .map(|row| (row.path, row.content)),
+        );
         if let Some(counters) = commit.counters
             && self.mutant != Some(Mutant::ForgetCounters)
         {
@@ -305,6 +362,23 @@ impl Device {
     /// Power off, power on, with the wall clock set to another time.
     pub fn restart(&mut self, rng: &mut Rng) {
         self.life += 1;
+        for path in &self.unrecorded {
+            let entry = self.disk.entries.get(path);
+            let known = entry
+                .and_then(|entry| entry.local.file())
+                .map(|file| file.content);
+            let shown = self
+                .disk
+                .folder
+                .as_ref()
+                .and_then(|folder| folder.get(path))
+                .copied();
+            self.phantoms.push(Phantom {
+                path: path.clone(),
+                known,
+                shown,
+            });
+        }
         self.skew_ms = draw_skew(rng);
         self.not_before_ms = 0;
         self.local_results.clear();
@@ -336,9 +410,13 @@ impl Device {
         chance: &mut Chance<'_>,
     ) -> bool {
         let response = match request {
-            Request::Merge { strategy, base, ours, theirs, .. } => {
-                self.merge(strategy, base.as_ref(), ours, theirs, contents)
-            }
+            Request::Merge {
+                strategy,
+                base,
+                ours,
+                theirs,
+                ..
+            } => self.merge(strategy, base.as_ref(), ours, theirs, contents),
             Request::Apply { path, expected, to } => {
                 self.applying.insert(path.clone());
                 let wanted = to.as_ref().map(|file| file.content);
@@ -368,8 +446,14 @@ impl Device {
         let outcome = merge::merge(
             strategy,
             base.as_deref(),
-            merge::Input { bytes: &a, version: ours.version },
-            merge::Input { bytes: &b, version: theirs.version },
+            merge::Input {
+                bytes: &a,
+                version: ours.version,
+            },
+            merge::Input {
+                bytes: &b,
+                version: theirs.version,
+            },
         );
         let mut merged = to_merged(&outcome, contents);
         if self.mutant == Some(Mutant::DropLoser) {
@@ -385,7 +469,9 @@ impl Device {
         wanted: Option<ContentHash>,
         chance: &mut Chance<'_>,
     ) -> Response {
-        let Some(folder) = &self.disk.folder else { return Response::Applied };
+        let Some(folder) = &self.disk.folder else {
+            return Response::Applied;
+        };
         let there = folder.get(path).copied();
         let blind = self.mutant == Some(Mutant::BlindApply);
         if there != expected && there != wanted && !blind {
@@ -394,7 +480,11 @@ impl Device {
         if chance.faults.strikes(Fault::DiskFull, chance.rng) {
             let message = "the disk is full".to_owned();
             let kind = ProblemKind::Device;
-            return Response::Failed(Failure::Problem { kind, message, tag: None });
+            return Response::Failed(Failure::Problem {
+                kind,
+                message,
+                tag: None,
+            });
         }
         if self.mutant == Some(Mutant::BaseBeforeFolder) {
             self.unflushed.push((path.clone(), wanted));
@@ -417,8 +507,14 @@ fn to_merged(outcome: &merge::Outcome, contents: &mut Contents) -> Merged {
         merge::Content::New(bytes) => {
             let content = ContentHash::of(bytes);
             contents.insert(content, bytes.clone());
-            Keep::New { content, size: bytes.len() as u64 }
+            Keep::New {
+                content,
+                size: bytes.len() as u64,
+            }
         }
     };
-    Merged { keep, copy: outcome.copy() }
+    Merged {
+        keep,
+        copy: outcome.copy(),
+    }
 }

@@ -67,7 +67,10 @@ impl Faults {
                 rates.insert(fault, rng.below(most) + 1);
             }
         }
-        Self { rates, struck: BTreeMap::new() }
+        Self {
+            rates,
+            struck: BTreeMap::new(),
+        }
     }
 
     /// Whether the fault strikes now.

@@ -23,7 +23,9 @@ fn main() -> ExitCode {
             "--seeds" => set(&mut count, arguments.next()),
             "--mutant" => {
                 let name = arguments.next().unwrap_or_default();
-                mutant = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
+                mutant = Mutant::ALL
+                    .into_iter()
+                    .find(|mutant| format!("{mutant:?}") == name);
                 mutant.is_some()
             }
             _ => false,

@@ -28,13 +28,21 @@ impl World {
         request: Request,
     ) -> Result<(), String> {
         if self.now_ms < self.devices[device].not_before_ms {
-            return Err(format!("L-3: device {device} asks the hub earlier than it said"));
+            return Err(format!(
+                "L-3: device {device} asks the hub earlier than it said"
+            ));
         }
         if self.strikes(Fault::LateDuplicate) {
             self.late.push(request.clone());
         }
         let life = self.devices[device].life;
-        self.packets.push(Packet { device, life, id, request, answer: None });
+        self.packets.push(Packet {
+            device,
+            life,
+            id,
+            request,
+            answer: None,
+        });
         Ok(())
     }
 
@@ -56,11 +64,17 @@ impl World {
         if device.life != packet.life && !any_life {
             return Ok(());
         }
-        if let Response::Failed(Failure::Unreachable { retry_after_ms: Some(wait), .. }) = &answer {
+        if let Response::Failed(Failure::Unreachable {
+            retry_after_ms: Some(wait),
+            ..
+        }) = &answer
+        {
             device.not_before_ms = device.not_before_ms.max(self.now_ms + wait);
         }
         let now_ms = device.now_ms(self.now_ms);
-        device.engine.handle_response(packet.id, answer.clone(), now_ms);
+        device
+            .engine
+            .handle_response(packet.id, answer.clone(), now_ms);
         let (number, id) = (packet.device, packet.id);
         self.note(|| format!("device {number} gets {id:?} {answer:?}"));
         self.step_device(number)
@@ -76,18 +90,26 @@ impl World {
         }
         if self.strikes(Fault::HubUnwell) {
             return match self.rng.below(3) {
-                0 => Response::Failed(Failure::Busy { message: "busy".to_owned() }),
+                0 => Response::Failed(Failure::Busy {
+                    message: "busy".to_owned(),
+                }),
                 1 => unreachable("503", Some(self.rng.below(20_000))),
                 _ => unreachable("503", None),
             };
         }
         if self.strikes(Fault::SignedOut) {
-            return Response::Failed(Failure::Unauthorized { message: "401".to_owned() });
+            return Response::Failed(Failure::Unauthorized {
+                message: "401".to_owned(),
+            });
         }
         if matches!(request, Request::Push { .. }) && self.strikes(Fault::Refused) {
             let message = "413".to_owned();
             let kind = ProblemKind::Refused;
-            return Response::Failed(Failure::Problem { kind, message, tag: None });
+            return Response::Failed(Failure::Problem {
+                kind,
+                message,
+                tag: None,
+            });
         }
         if let Request::Fetch { path } = request {
             if self.settings.mutant == Some(Mutant::ListingIsTruth)
@@ -120,5 +142,8 @@ impl World {
 
 fn unreachable(message: &str, retry_after_ms: Option<u64>) -> Response {
     let message = message.to_owned();
-    Response::Failed(Failure::Unreachable { message, retry_after_ms })
+    Response::Failed(Failure::Unreachable {
+        message,
+        retry_after_ms,
+    })
 }

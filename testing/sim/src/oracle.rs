@@ -82,9 +82,32 @@ impl Oracle {
         known.extend(learned);
         let past = known.clone();
         known.insert(token);
-        let edit = Edit { path: path.clone(), seen, kept: tokens(after), past, sight };
+        let edit = Edit {
+            path: path.clone(),
+            seen,
+            kept: tokens(after),
+            past,
+            sight,
+        };
         self.edits.insert(token, edit);
         self.newest.insert(path.clone(), after.to_vec());
+    }
+
+    /// A crash made a replica take for an edit what it had pulled itself.
+    pub fn note_phantom(
+        &mut self,
+        device: usize,
+        path: &FilePath,
+        token: Token,
+        before: (&[u8], Sight),
+        after: &[u8],
+    ) {
+        let newest = self.newest.get(path).cloned();
+        self.acknowledge(Some(device), path, token, before, after);
+        match newest {
+            Some(newest) => self.newest.insert(path.clone(), newest),
+            None => self.newest.remove(path),
+        };
     }
 
     /// A stock program is about to overwrite what the hub has, whatever that is. What it did not

@@ -43,7 +43,11 @@ impl Settings {
     pub fn draw(rng: &mut Rng, mutant: Option<Mutant>) -> Self {
         let all = ["a.txt", "b.bin", "c.dat", "d/e.txt", "d"];
         let paths = all.iter().take(1 + rng.index(all.len())).copied().collect();
-        let style = if rng.chance(30) { Style::Relay } else { Style::Free };
+        let style = if rng.chance(30) {
+            Style::Relay
+        } else {
+            Style::Free
+        };
         // A relay waits for everybody before each edit: it needs more time for as many of them.
         let (edits, turns) = match style {
             Style::Free => (2 + rng.below(20), 60 + rng.below(200)),
@@ -55,8 +59,16 @@ impl Settings {
             turns: u32::try_from(turns).unwrap_or(0),
             edits,
             style,
-            deletes: if rng.chance(50) { Deletes::Conditional } else { Deletes::Tombstones },
-            tombstone_ms: if rng.chance(70) { 30 * 24 * 60 * 60 * 1_000 } else { 20_000 },
+            deletes: if rng.chance(50) {
+                Deletes::Conditional
+            } else {
+                Deletes::Tombstones
+            },
+            tombstone_ms: if rng.chance(70) {
+                30 * 24 * 60 * 60 * 1_000
+            } else {
+                20_000
+            },
             mutant,
             faults: Faults::draw(rng),
         }

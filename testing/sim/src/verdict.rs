@@ -21,21 +21,33 @@ impl World {
         for (number, device) in self.devices.iter().enumerate() {
             let status = device.engine.status();
             if status.parked > 0 {
-                return Err(format!("I-16: device {number} has {} parked", status.parked));
+                return Err(format!(
+                    "I-16: device {number} has {} parked",
+                    status.parked
+                ));
             }
             if status.pending > 0 {
-                return Err(format!("L-2: device {number} still has {} pending", status.pending));
+                return Err(format!(
+                    "L-2: device {number} still has {} pending",
+                    status.pending
+                ));
             }
             if !device.folder_is_scanned() {
                 return Err(format!("I-3: device {number}: folder and replica differ"));
             }
             let tree = device.files();
             if tree != on_hub {
-                return Err(format!("I-3: device {number} has {tree:?}, the hub {on_hub:?}"));
+                return Err(format!(
+                    "I-3: device {number} has {tree:?}, the hub {on_hub:?}"
+                ));
             }
         }
         if on_hub.len() > self.settings.paths.len() + self.oracle.count() {
-            return Err(format!("I-14: {} files after {} edits", on_hub.len(), self.oracle.count()));
+            return Err(format!(
+                "I-14: {} files after {} edits",
+                on_hub.len(),
+                self.oracle.count()
+            ));
         }
         if self.settings.style == Style::Relay {
             return self.check_relay(&on_hub);
@@ -52,13 +64,17 @@ impl World {
     /// Where edits never crossed, there is exactly what was written last, and no copies.
     fn check_relay(&self, on_hub: &Tree) -> Result<(), String> {
         for name in &self.settings.paths {
-            let Ok(path) = FilePath::parse(name) else { continue };
+            let Ok(path) = FilePath::parse(name) else {
+                continue;
+            };
             let newest = self.oracle.newest(&path);
             let expected = (!newest.is_empty()).then(|| ContentHash::of(newest));
             if on_hub.get(&path) != expected.as_ref() {
                 let found = on_hub.get(&path).map(|hash| self.lines(hash));
                 let newest = tokens(newest);
-                return Err(format!("I-1, I-2: {path} has {found:?} instead of {newest:?}"));
+                return Err(format!(
+                    "I-1, I-2: {path} has {found:?} instead of {newest:?}"
+                ));
             }
         }
         match on_hub.keys().find(|path| is_copy(path)) {
@@ -95,6 +111,9 @@ impl World {
     }
 
     fn lines(&self, hash: &ContentHash) -> BTreeSet<Token> {
-        self.contents.get(hash).map(|bytes| tokens(bytes)).unwrap_or_default()
+        self.contents
+            .get(hash)
+            .map(|bytes| tokens(bytes))
+            .unwrap_or_default()
     }
 }

@@ -77,8 +77,9 @@ pub(crate) struct World {
 pub fn run(seed: u64, mutant: Option<Mutant>, tracing: Trace) -> Report {
     let mut rng = Rng::new(seed);
     let settings = Settings::draw(&mut rng, mutant);
-    let devices =
-        (0..settings.devices).map(|number| Device::new(number, &settings, &mut rng)).collect();
+    let devices = (0..settings.devices)
+        .map(|number| Device::new(number, &settings, &mut rng))
+        .collect();
     let mut world = World {
         hub: Hub::new(settings.deletes, mutant),
         rng,
@@ -165,7 +166,11 @@ impl World {
         if self.rng.chance(self.settings.edits) {
             self.user_edits(number);
         }
-        if self.settings.faults.strikes(Fault::ForeignWrite, &mut self.rng) {
+        if self
+            .settings
+            .faults
+            .strikes(Fault::ForeignWrite, &mut self.rng)
+        {
             self.stock_program_edits();
         }
         if self.settings.faults.strikes(Fault::Crash, &mut self.rng) {
@@ -188,7 +193,21 @@ impl World {
                 self.deliver(index)?;
             }
         }
+        self.note_phantoms();
         Ok(())
+    }
+
+    /// Tells the oracle of edits that nobody made. They keep lines, but drop none.
+    fn note_phantoms(&mut self) {
+        for number in 0..self.devices.len() {
+            for phantom in self.devices[number].take_phantoms() {
+                let (before, after) = (self.bytes(phantom.known), self.bytes(phantom.shown));
+                let token = self.oracle.new_token();
+                let before = (before.as_slice(), Sight::Unrecorded);
+                self.oracle
+                    .note_phantom(number, &phantom.path, token, before, &after);
+            }
+        }
     }
 
     fn draw_path(&mut self) -> Option<FilePath> {
@@ -197,7 +216,9 @@ impl World {
     }
 
     fn bytes(&self, content: Option<ContentHash>) -> Vec<u8> {
-        content.and_then(|hash| self.contents.get(&hash).cloned()).unwrap_or_default()
+        content
+            .and_then(|hash| self.contents.get(&hash).cloned())
+            .unwrap_or_default()
     }
 
     /// In a relay, whether everybody has the newest version of `path` and nothing is under way.
@@ -206,7 +227,10 @@ impl World {
         let newest = (!newest.is_empty()).then(|| ContentHash::of(newest));
         self.settings.style == Style::Free
             || (self.hub.content(path) == newest
-                && self.devices.iter().all(|device| device.is_settled(path, newest)))
+                && self
+                    .devices
+                    .iter()
+                    .all(|device| device.is_settled(path, newest)))
     }
 
     fn user_edits(&mut self, number: usize) {
@@ -223,13 +247,17 @@ impl World {
             self.contents.insert(hash, bytes.clone());
             (hash, bytes.len() as u64)
         });
-        let mut chance = Chance { rng: &mut self.rng, faults: &mut self.settings.faults };
+        let mut chance = Chance {
+            rng: &mut self.rng,
+            faults: &mut self.settings.faults,
+        };
         let device = &mut self.devices[number];
         let acknowledged = device.user_edit(&path, content, self.now_ms, &mut chance);
         self.note(|| format!("device {number} edits {path} {token}: {acknowledged}"));
         if acknowledged {
             let after = after.unwrap_or_default();
-            self.oracle.acknowledge(Some(number), &path, token, (&before, sight), &after);
+            self.oracle
+                .acknowledge(Some(number), &path, token, (&before, sight), &after);
         }
     }
 
@@ -259,7 +287,8 @@ impl World {
         };
         let kept = after.clone().unwrap_or_default();
         self.note(|| format!("a stock program edits {path} {token}"));
-        self.oracle.acknowledge(None, &path, token, (&before, Sight::Recorded), &kept);
+        self.oracle
+            .acknowledge(None, &path, token, (&before, Sight::Recorded), &kept);
         self.oracle.excuse(&on_hub, &kept);
         match after {
             Some(bytes) => {
@@ -273,8 +302,10 @@ impl World {
 
     fn draw_content(&mut self, before: &[u8], token: Token) -> Option<Vec<u8>> {
         let line = format!("line {token}\n");
-        let mut lines: Vec<String> =
-            String::from_utf8_lossy(before).lines().map(|line| format!("{line}\n")).collect();
+        let mut lines: Vec<String> = String::from_utf8_lossy(before)
+            .lines()
+            .map(|line| format!("{line}\n"))
+            .collect();
         match self.rng.below(10) {
             0 | 1 if !before.is_empty() => return None,
             2 | 3 => lines = vec![line],
@@ -289,7 +320,10 @@ impl World {
     }
 
     fn scan(&mut self, number: usize) {
-        let mut chance = Chance { rng: &mut self.rng, faults: &mut self.settings.faults };
+        let mut chance = Chance {
+            rng: &mut self.rng,
+            faults: &mut self.settings.faults,
+        };
         self.devices[number].scan(&self.contents, self.now_ms, &mut chance);
     }
 
@@ -301,14 +335,20 @@ impl World {
         }
         self.devices[number].hand_in_results(self.now_ms);
         for _ in 0..8 {
-            let mut chance = Chance { rng: &mut self.rng, faults: &mut self.settings.faults };
+            let mut chance = Chance {
+                rng: &mut self.rng,
+                faults: &mut self.settings.faults,
+            };
             if !self.devices[number].store(&mut chance) {
                 self.note(|| format!("device {number} loses power before a commit"));
                 return Ok(());
             }
             while let Some((id, request)) = self.devices[number].engine.poll_request(now_ms) {
                 self.note(|| format!("device {number} {id:?} {request:?}"));
-                let mut chance = Chance { rng: &mut self.rng, faults: &mut self.settings.faults };
+                let mut chance = Chance {
+                    rng: &mut self.rng,
+                    faults: &mut self.settings.faults,
+                };
                 let contents = &mut self.contents;
                 if !self.devices[number].do_locally(id, &request, contents, &mut chance) {
                     self.send(number, id, request)?;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use pangaea_sim::Mutant;
-use pangaea_sim::run;
 use pangaea_sim::Trace;
+use pangaea_sim::run;
 
 /// Enough to be 95 % sure that fewer than one seed in a thousand fails.
 const CLEAN_SEEDS: u64 = 3_000;
@@ -52,9 +52,8 @@ fn a_seed_tells_the_same_story_twice() {
 #[test]
 fn every_planted_bug_is_found() {
     for mutant in Mutant::ALL {
-        let found = (0..MUTANT_SEEDS).find(|seed| {
-            run(*seed, Some(mutant), Trace::Digest).failure.is_some()
-        });
+        let found = (0..MUTANT_SEEDS)
+            .find(|seed| run(*seed, Some(mutant), Trace::Digest).failure.is_some());
         assert!(found.is_some(), "{mutant:?} survived {MUTANT_SEEDS} seeds");
     }
 }

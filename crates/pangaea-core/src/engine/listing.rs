@@ -86,7 +86,10 @@ impl Engine {
 
     /// A listing that no sane hub would give is not acted upon before a person confirms it.
     fn doubt(&self, files: &[ListedFile]) -> Option<Question> {
-        let identity = self.entries.iter().find(|(path, _)| path.as_str() == IDENTITY_PATH);
+        let identity = self
+            .entries
+            .iter()
+            .find(|(path, _)| path.as_str() == IDENTITY_PATH);
         if let Some((path, entry)) = identity
             && let Base::File(base) = &entry.base
             && !self.listing.touched.contains(path)
@@ -97,7 +100,11 @@ impl Engine {
                 return Some(Question::OtherBucket);
             }
         }
-        let known = self.entries.values().filter(|entry| entry.base.file().is_some()).count();
+        let known = self
+            .entries
+            .values()
+            .filter(|entry| entry.base.file().is_some())
+            .count();
         let missing = self
             .missing(files)
             .iter()
@@ -156,7 +163,8 @@ impl Engine {
         self.entries
             .iter()
             .filter(|(path, entry)| {
-                (entry.base.tag().is_some() || matches!(entry.remote, Remote::Seen(_) | Remote::File(_)))
+                (entry.base.tag().is_some()
+                    || matches!(entry.remote, Remote::Seen(_) | Remote::File(_)))
                     && find(files, path).is_none()
                     && !self.listing.touched.contains(*path)
                     && !self.busy.contains_key(*path)
@@ -167,8 +175,12 @@ impl Engine {
 
     /// A bucket without identity gets the one that this replica offers.
     fn offer_identity(&mut self, files: &[ListedFile], now_ms: u64) {
-        let Some(identity) = self.options.identity.clone() else { return };
-        let Ok(path) = FilePath::parse(IDENTITY_PATH) else { return };
+        let Some(identity) = self.options.identity.clone() else {
+            return;
+        };
+        let Ok(path) = FilePath::parse(IDENTITY_PATH) else {
+            return;
+        };
         let unknown = self.entries.get(&path).is_none_or(Entry::is_blank);
         if unknown && find(files, &path).is_none() {
             self.handle_local_write(&path, identity, now_ms);
@@ -182,16 +194,19 @@ impl Engine {
 
     pub(super) fn sweepable(&self, path: &FilePath, now_ms: u64) -> Option<ETag> {
         match &self.entries.get(path)?.base {
-            Base::Gone { tombstone: Some(tag), since_ms, .. }
-                if now_ms.saturating_sub(*since_ms) > self.options.tombstone_ms =>
-            {
-                Some(tag.clone())
-            }
+            Base::Gone {
+                tombstone: Some(tag),
+                since_ms,
+                ..
+            } if now_ms.saturating_sub(*since_ms) > self.options.tombstone_ms => Some(tag.clone()),
             Base::Gone { .. } | Base::File(_) | Base::Unknown => None,
         }
     }
 }
 
 fn find<'a>(files: &'a [ListedFile], path: &FilePath) -> Option<&'a ListedFile> {
-    files.binary_search_by(|file| file.path.cmp(path)).ok().and_then(|index| files.get(index))
+    files
+        .binary_search_by(|file| file.path.cmp(path))
+        .ok()
+        .and_then(|index| files.get(index))
 }

@@ -55,7 +55,10 @@ impl Engine {
     pub fn handle_local_delete(&mut self, path: &FilePath, now_ms: u64) -> Option<VersionId> {
         let entry = self.entries.get(path)?;
         entry.local.file()?;
-        let unsent = entry.pending.as_ref().is_some_and(|pending| pending.attempts == 0);
+        let unsent = entry
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.attempts == 0);
         let never_shared = entry.base == Base::Unknown && unsent && !self.busy.contains_key(path);
         self.keep_replaced(path, Cause::Deleted, now_ms);
         let ancestors = self.ancestors_of_next(path);
@@ -70,7 +73,9 @@ impl Engine {
             self.ready.insert(path.clone());
             return Some(version);
         }
-        self.update(path, |entry| entry.local = Local::Deleted { version, ancestors });
+        self.update(path, |entry| {
+            entry.local = Local::Deleted { version, ancestors }
+        });
         self.record_edit(path, Action::Deleted, version, now_ms);
         Some(version)
     }
@@ -79,7 +84,10 @@ impl Engine {
     pub fn handle_decision(&mut self, path: &FilePath, choice: Choice) {
         self.decisions.insert(path.clone(), choice);
         self.update(path, |entry| {
-            if entry.problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Undecided)
+            if entry
+                .problem
+                .as_ref()
+                .is_some_and(|problem| problem.kind == ProblemKind::Undecided)
             {
                 entry.problem = None;
             }
@@ -91,7 +99,10 @@ impl Engine {
     /// The folder's rules changed: what they kept out is looked at again.
     pub fn handle_rules_changed(&mut self) {
         let ignored = |entry: &Entry| {
-            entry.problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Ignored)
+            entry
+                .problem
+                .as_ref()
+                .is_some_and(|problem| problem.kind == ProblemKind::Ignored)
         };
         let paths: Vec<FilePath> = self
             .entries
@@ -110,7 +121,10 @@ impl Engine {
     fn undo_unsent_edit(&mut self, path: &FilePath, new: &NewContent) -> Option<VersionId> {
         let entry = self.entries.get(path)?;
         let base = entry.base.file()?.clone();
-        let unsent = entry.pending.as_ref().is_some_and(|pending| pending.attempts == 0);
+        let unsent = entry
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.attempts == 0);
         if base.content != new.content || !unsent || self.busy.contains_key(path) {
             return None;
         }
@@ -131,9 +145,16 @@ impl Engine {
     /// out: it never existed for others. The base is always among them, however many edits were
     /// made while the hub did not answer: what replaces it on the hub must name it.
     fn ancestors_of_next(&self, path: &FilePath) -> Ancestors {
-        let Some(entry) = self.entries.get(path) else { return Ancestors::default() };
-        let Some(version) = entry.local.version() else { return Ancestors::default() };
-        let unseen = entry.pending.as_ref().is_some_and(|pending| pending.attempts == 0)
+        let Some(entry) = self.entries.get(path) else {
+            return Ancestors::default();
+        };
+        let Some(version) = entry.local.version() else {
+            return Ancestors::default();
+        };
+        let unseen = entry
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.attempts == 0)
             && !self.busy.contains_key(path);
         let ancestors = entry.local.ancestors();
         if unseen {
@@ -146,7 +167,10 @@ impl Engine {
     /// Notes that the operation is to be sent, as a new journal record that takes the place of an
     /// unsent one for the same path (rule 8).
     fn record_edit(&mut self, path: &FilePath, action: Action, version: VersionId, now_ms: u64) {
-        let earlier = self.entries.get(path).and_then(|entry| entry.pending.clone());
+        let earlier = self
+            .entries
+            .get(path)
+            .and_then(|entry| entry.pending.clone());
         self.clear_pending(path);
         self.ensure_pending(path, now_ms);
         self.update(path, |entry| {
@@ -154,7 +178,11 @@ impl Engine {
                 pending.since_ms = earlier.since_ms;
                 pending.attempts = earlier.attempts;
             }
-            if entry.problem.as_ref().is_some_and(|problem| problem.kind.is_retried_at_start()) {
+            if entry
+                .problem
+                .as_ref()
+                .is_some_and(|problem| problem.kind.is_retried_at_start())
+            {
                 entry.problem = None;
             }
         });
@@ -192,5 +220,11 @@ pub(super) fn history_row(
 
 /// A log row without detail.
 pub(super) fn log_row(path: &FilePath, action: Action, version: VersionId, at_ms: u64) -> LogRow {
-    LogRow { at_ms, path: path.clone(), action, version, detail: String::new() }
+    LogRow {
+        at_ms,
+        path: path.clone(),
+        action,
+        version,
+        detail: String::new(),
+    }
 }

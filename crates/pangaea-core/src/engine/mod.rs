@@ -162,7 +162,10 @@ impl Engine {
             mass_delete_allowed: false,
             decisions: BTreeMap::new(),
             jitter: Jitter::new(options.seed),
-            commit: PendingCommit { counters, ..PendingCommit::default() },
+            commit: PendingCommit {
+                counters,
+                ..PendingCommit::default()
+            },
             events: VecDeque::new(),
             options,
         };
@@ -174,7 +177,11 @@ impl Engine {
                 engine.sequence = engine.sequence.max(pending.sequence);
             }
             // What was refused is tried once more: limits and permissions change.
-            if entry.problem.as_ref().is_some_and(|problem| problem.kind.is_retried_at_start()) {
+            if entry
+                .problem
+                .as_ref()
+                .is_some_and(|problem| problem.kind.is_retried_at_start())
+            {
                 entry.problem = None;
             }
             if !entry.is_clean() {
@@ -216,7 +223,10 @@ impl Engine {
 
     /// What must be stored before anything else happens; empty if nothing changed.
     pub fn take_commit(&mut self) -> Commit {
-        let counters = Counters { clock: self.clock.last(), sequence: self.sequence };
+        let counters = Counters {
+            clock: self.clock.last(),
+            sequence: self.sequence,
+        };
         let moved = self.commit.counters != Some(counters);
         let paths = std::mem::take(&mut self.commit.entries);
         let mut entries = Vec::with_capacity(paths.len());
@@ -234,7 +244,12 @@ impl Engine {
         if let Some(counters) = counters {
             self.commit.counters = Some(counters);
         }
-        Commit { entries, history, log, counters }
+        Commit {
+            entries,
+            history,
+            log,
+            counters,
+        }
     }
 
     /// The next thing that happened, for the application.
@@ -270,7 +285,10 @@ impl Engine {
                 entry.base = crate::state::Base::Unknown;
                 entry.remote = crate::state::Remote::AsBase;
             });
-            let is_file = self.entries.get(&path).is_some_and(|entry| entry.local.file().is_some());
+            let is_file = self
+                .entries
+                .get(&path)
+                .is_some_and(|entry| entry.local.file().is_some());
             if is_file && path.as_str() != crate::state::IDENTITY_PATH {
                 self.ensure_pending(&path, 0);
             } else {
@@ -282,7 +300,9 @@ impl Engine {
             self.ready.insert(path);
         }
         self.journal.retain(|_, path| {
-            self.entries.get(path).is_some_and(|entry| entry.pending.is_some())
+            self.entries
+                .get(path)
+                .is_some_and(|entry| entry.pending.is_some())
         });
     }
 
@@ -302,10 +322,16 @@ impl Engine {
 
     /// Sees to it that an unsent state has a journal record.
     fn ensure_pending(&mut self, path: &FilePath, now_ms: u64) {
-        let Some(entry) = self.entries.get_mut(path) else { return };
+        let Some(entry) = self.entries.get_mut(path) else {
+            return;
+        };
         if entry.pending.is_none() {
             self.sequence += 1;
-            entry.pending = Some(Pending { sequence: self.sequence, since_ms: now_ms, attempts: 0 });
+            entry.pending = Some(Pending {
+                sequence: self.sequence,
+                since_ms: now_ms,
+                attempts: 0,
+            });
             self.journal.insert(self.sequence, path.clone());
             self.commit.entries.insert(path.clone());
         }
@@ -325,3 +351,6 @@ impl Engine {
         self.commit.log.push(row);
     }
 }
+
+#[cfg(test)]
+mod tests;

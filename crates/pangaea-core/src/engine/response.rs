@@ -36,7 +36,9 @@ const CONDITION_FAILURES_MAX: u32 = 4;
 impl Engine {
     /// A request was answered. An answer that nobody waits for changes nothing (I-4).
     pub fn handle_response(&mut self, id: RequestId, response: Response, now_ms: u64) {
-        let Some(in_flight) = self.in_flight.remove(&id) else { return };
+        let Some(in_flight) = self.in_flight.remove(&id) else {
+            return;
+        };
         if let Some(path) = &in_flight.path {
             self.busy.remove(path);
             self.ready.insert(path.clone());
@@ -65,7 +67,11 @@ impl Engine {
     }
 
     fn take_answer(&mut self, in_flight: InFlight, response: Response, now_ms: u64) {
-        let InFlight { path, request, after_apply } = in_flight;
+        let InFlight {
+            path,
+            request,
+            after_apply,
+        } = in_flight;
         match (request, response) {
             (Request::List, Response::Listed(files)) => self.handle_listing(files, now_ms),
             (Request::Fetch { path }, Response::Fetched(remote)) => {
@@ -74,13 +80,34 @@ impl Engine {
             (Request::Fetch { path }, Response::Absent) => {
                 self.note_absent(&path, now_ms);
             }
-            (Request::Push { path, file, format, .. }, Response::Stored(tag)) => {
+            (
+                Request::Push {
+                    path, file, format, ..
+                },
+                Response::Stored(tag),
+            ) => {
                 self.note_pushed(&path, &file, format, tag, now_ms);
             }
-            (Request::Remove { path, version, ancestors, .. }, Response::Stored(tag)) => {
+            (
+                Request::Remove {
+                    path,
+                    version,
+                    ancestors,
+                    ..
+                },
+                Response::Stored(tag),
+            ) => {
                 self.note_removed(&path, version, ancestors, Some(tag), now_ms);
             }
-            (Request::Remove { path, version, ancestors, .. }, Response::Absent) => {
+            (
+                Request::Remove {
+                    path,
+                    version,
+                    ancestors,
+                    ..
+                },
+                Response::Absent,
+            ) => {
                 self.note_removed(&path, version, ancestors, None, now_ms);
             }
             (Request::Sweep { path, .. }, Response::Absent) => self.update(&path, |entry| {
@@ -153,7 +180,9 @@ impl Engine {
     /// A read found nothing. That is believed if a listing says so too; a read alone may have been
     /// answered by a cache, or raced with others (I-9).
     fn note_absent(&mut self, path: &FilePath, now_ms: u64) {
-        let Some(entry) = self.entries.get_mut(path) else { return };
+        let Some(entry) = self.entries.get_mut(path) else {
+            return;
+        };
         if entry.remote == Remote::Missing {
             entry.remote = Remote::Absent;
         } else {
@@ -187,7 +216,10 @@ impl Engine {
             self.clear_pending(path);
         }
         self.log(log_row(path, Action::Pushed, sent.version, now_ms));
-        self.events.push_back(Event::Stored { path: path.clone(), version: sent.version });
+        self.events.push_back(Event::Stored {
+            path: path.clone(),
+            version: sent.version,
+        });
     }
 
     fn note_removed(
@@ -199,7 +231,12 @@ impl Engine {
         now_ms: u64,
     ) {
         self.update(path, |entry| {
-            entry.base = Base::Gone { version, ancestors, tombstone, since_ms: now_ms };
+            entry.base = Base::Gone {
+                version,
+                ancestors,
+                tombstone,
+                since_ms: now_ms,
+            };
             entry.remote = Remote::AsBase;
             entry.suspect = None;
         });
@@ -207,11 +244,16 @@ impl Engine {
             self.clear_pending(path);
         }
         self.log(log_row(path, Action::Removed, version, now_ms));
-        self.events.push_back(Event::Stored { path: path.clone(), version });
+        self.events.push_back(Event::Stored {
+            path: path.clone(),
+            version,
+        });
     }
 
     fn note_condition_failed(&mut self, path: &FilePath, tag: Option<ETag>, now_ms: u64) {
-        let Some(entry) = self.entries.get_mut(path) else { return };
+        let Some(entry) = self.entries.get_mut(path) else {
+            return;
+        };
         let same = tag.is_some() && tag.as_ref() == entry.base.tag();
         entry.remote = Remote::Seen(if same { None } else { tag });
         let attempts = entry.pending.as_ref().map_or(0, |pending| pending.attempts);
@@ -221,8 +263,10 @@ impl Engine {
     }
 
     fn note_merged(&mut self, path: &FilePath, ours: VersionId, merged: Merged, now_ms: u64) {
-        let unchanged =
-            self.entries.get(path).is_some_and(|entry| entry.local.version() == Some(ours));
+        let unchanged = self
+            .entries
+            .get(path)
+            .is_some_and(|entry| entry.local.version() == Some(ours));
         if !unchanged {
             return;
         }
@@ -269,7 +313,10 @@ impl Engine {
                 path.as_str().clone_into(&mut row.detail);
                 self.log(row);
                 self.ready.insert(main.clone());
-                self.events.push_back(Event::Conflict { path: main, copy: path.clone() });
+                self.events.push_back(Event::Conflict {
+                    path: main,
+                    copy: path.clone(),
+                });
             }
         }
     }
@@ -291,7 +338,11 @@ impl Engine {
         let is_file = to.is_some();
         let never = VersionId::new(Hlc::ZERO, self.options.device);
         self.update(path, |entry| {
-            let vanished = entry.base.version().or(entry.local.version()).unwrap_or(never);
+            let vanished = entry
+                .base
+                .version()
+                .or(entry.local.version())
+                .unwrap_or(never);
             let ancestors = entry.local.ancestors();
             entry.base = match remote {
                 Some(remote) => base_of(remote, now_ms),
@@ -312,7 +363,11 @@ impl Engine {
             entry.remote = Remote::AsBase;
             entry.suspect = None;
         });
-        if let Some(version) = self.entries.get(path).and_then(|entry| entry.local.version()) {
+        if let Some(version) = self
+            .entries
+            .get(path)
+            .and_then(|entry| entry.local.version())
+        {
             let action = match (edit_kept, is_file) {
                 (true, _) => Action::EditKept,
                 (false, true) => Action::Pulled,

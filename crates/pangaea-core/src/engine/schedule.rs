@@ -45,7 +45,9 @@ impl Engine {
             return None;
         }
         while let Some((request, after)) = self.follow_up.pop_front() {
-            let is_free = request.path().is_none_or(|path| !self.busy.contains_key(path));
+            let is_free = request
+                .path()
+                .is_none_or(|path| !self.busy.contains_key(path));
             if is_free {
                 return Some(self.send(request, after));
             }
@@ -75,14 +77,20 @@ impl Engine {
 
     /// When to call [`Engine::handle_timeout`], in milliseconds since 1970, and why.
     pub fn poll_timeout(&self) -> Option<(u64, &'static str)> {
-        let path = self.waiting.values().min().map(|at| (*at, "a path's wait is over"));
+        let path = self
+            .waiting
+            .values()
+            .min()
+            .map(|at| (*at, "a path's wait is over"));
         let has_work = !self.ready.is_empty() || self.listing.is_wanted();
         let hub = match &self.hub {
             HubState::Waiting { until_ms, .. } => Some((*until_ms).max(self.hub_asked_ms)),
             HubState::Ready if self.hub_asked_ms > 0 => Some(self.hub_asked_ms),
             HubState::Ready | HubState::Paused { .. } | HubState::Halted(_) => None,
         };
-        let hub = hub.filter(|_| has_work).map(|at| (at, "the hub is tried again"));
+        let hub = hub
+            .filter(|_| has_work)
+            .map(|at| (at, "the hub is tried again"));
         path.into_iter().chain(hub).min_by_key(|(at, _)| *at)
     }
 
@@ -113,7 +121,10 @@ impl Engine {
 
     pub(super) fn note_failure(&mut self, path: Option<&FilePath>, failure: Failure, now_ms: u64) {
         match failure {
-            Failure::Unreachable { message, retry_after_ms } => {
+            Failure::Unreachable {
+                message,
+                retry_after_ms,
+            } => {
                 self.note_unreachable(message, retry_after_ms, now_ms);
                 if let Some(path) = path {
                     self.ready.insert(path.clone());
@@ -135,7 +146,9 @@ impl Engine {
                     self.listing.want();
                 }
                 if !matches!(self.hub, HubState::Paused { .. }) {
-                    self.hub = HubState::Paused { message: message.clone() };
+                    self.hub = HubState::Paused {
+                        message: message.clone(),
+                    };
                     self.events.push_back(Event::Paused { message });
                 }
             }
@@ -163,7 +176,8 @@ impl Engine {
             .and_then(|entry| entry.pending.as_ref())
             .map_or(1, |pending| pending.attempts.max(1));
         let wait = backoff::wait_ms(attempts, None, self.jitter.next());
-        self.waiting.insert(path.clone(), now_ms.saturating_add(wait));
+        self.waiting
+            .insert(path.clone(), now_ms.saturating_add(wait));
         self.ready.remove(path);
     }
 
@@ -181,7 +195,11 @@ impl Engine {
         };
         let wait = backoff::wait_ms(attempt, retry_after_ms, self.jitter.next());
         let until_ms = now_ms.saturating_add(wait);
-        self.hub = HubState::Waiting { until_ms, attempt, message: message.clone() };
+        self.hub = HubState::Waiting {
+            until_ms,
+            attempt,
+            message: message.clone(),
+        };
         self.events.push_back(Event::Waiting { until_ms, message });
     }
 
@@ -231,18 +249,21 @@ impl Engine {
         }
     }
 
-    fn send(
-        &mut self,
-        request: Request,
-        after_apply: Option<AfterApply>,
-    ) -> (RequestId, Request) {
+    fn send(&mut self, request: Request, after_apply: Option<AfterApply>) -> (RequestId, Request) {
         self.next_request += 1;
         let id = RequestId(self.next_request);
         let path = request.path().cloned();
         if let Some(path) = &path {
             self.busy.insert(path.clone(), id);
         }
-        self.in_flight.insert(id, InFlight { path, request: request.clone(), after_apply });
+        self.in_flight.insert(
+            id,
+            InFlight {
+                path,
+                request: request.clone(),
+                after_apply,
+            },
+        );
         (id, request)
     }
 }

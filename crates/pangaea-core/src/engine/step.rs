@@ -48,7 +48,10 @@ pub(super) enum AfterApply {
         cause: Cause,
     },
     /// A merge's own content was put in place.
-    Merge { file: LocalFile, remote: Box<RemoteFile> },
+    Merge {
+        file: LocalFile,
+        remote: Box<RemoteFile>,
+    },
     /// A conflict copy was made; `main` is the file that it is a copy of.
     Copy { file: LocalFile, main: FilePath },
 }
@@ -70,7 +73,10 @@ impl Engine {
                 self.ready.remove(path);
                 return None;
             }
-            let own = Own { device: self.options.device, last: self.own_last };
+            let own = Own {
+                device: self.options.device,
+                last: self.own_last,
+            };
             let step = plan(entry, own);
             if needs_hub(&step) && !self.hub_is_usable(now_ms) {
                 return None;
@@ -104,7 +110,8 @@ impl Engine {
             Step::Merge(origins) => self.merge(path, origins, now_ms),
             Step::Recheck => {
                 if let Some(entry) = self.entries.get_mut(path)
-                    && let Remote::File(remote) = std::mem::replace(&mut entry.remote, Remote::AsBase)
+                    && let Remote::File(remote) =
+                        std::mem::replace(&mut entry.remote, Remote::AsBase)
                 {
                     entry.suspect = Some(remote.tag);
                 }
@@ -127,34 +134,57 @@ impl Engine {
             }
         }
         match self.sweepable(path, now_ms) {
-            Some(tag) if self.hub_is_usable(now_ms) => Next::send(Request::Sweep { path: path.clone(), tag }),
+            Some(tag) if self.hub_is_usable(now_ms) => Next::send(Request::Sweep {
+                path: path.clone(),
+                tag,
+            }),
             Some(_) | None => Next::Done,
         }
     }
 
     fn push(&mut self, path: &FilePath, condition: Condition) -> Next {
         let format = self.format_for(path);
-        let Some(entry) = self.entries.get_mut(path) else { return Next::Done };
-        let Local::File(file) = &entry.local else { return Next::Done };
+        let Some(entry) = self.entries.get_mut(path) else {
+            return Next::Done;
+        };
+        let Local::File(file) = &entry.local else {
+            return Next::Done;
+        };
         let file = file.clone();
         if let Some(pending) = &mut entry.pending {
             pending.attempts = pending.attempts.saturating_add(1);
         }
-        Next::send(Request::Push { path: path.clone(), file, format, condition })
+        Next::send(Request::Push {
+            path: path.clone(),
+            file,
+            format,
+            condition,
+        })
     }
 
     fn remove(&mut self, path: &FilePath, tag: gaia::etag::ETag) -> Next {
-        let Some(entry) = self.entries.get_mut(path) else { return Next::Done };
-        let Local::Deleted { version, ancestors } = &entry.local else { return Next::Done };
+        let Some(entry) = self.entries.get_mut(path) else {
+            return Next::Done;
+        };
+        let Local::Deleted { version, ancestors } = &entry.local else {
+            return Next::Done;
+        };
         let (version, ancestors) = (*version, ancestors.clone());
         if let Some(pending) = &mut entry.pending {
             pending.attempts = pending.attempts.saturating_add(1);
         }
-        Next::send(Request::Remove { path: path.clone(), version, ancestors, tag })
+        Next::send(Request::Remove {
+            path: path.clone(),
+            version,
+            ancestors,
+            tag,
+        })
     }
 
     fn pull(&mut self, path: &FilePath, reason: Reason) -> Next {
-        let Some(entry) = self.entries.get(path) else { return Next::Done };
+        let Some(entry) = self.entries.get(path) else {
+            return Next::Done;
+        };
         let remote = match &entry.remote {
             Remote::File(remote) => Some(remote.clone()),
             Remote::Absent | Remote::AsBase | Remote::Seen(_) | Remote::Missing => None,
@@ -162,16 +192,24 @@ impl Engine {
         let to = remote.as_deref().and_then(file_of);
         let cause = match (&to, reason) {
             (None, _) => Cause::Deleted,
-            (Some(_), Reason::Changed | Reason::Succeeds | Reason::EditBeatsDelete) => Cause::Pulled,
+            (Some(_), Reason::Changed | Reason::Succeeds | Reason::EditBeatsDelete) => {
+                Cause::Pulled
+            }
         };
         let expected = entry.local.file().map(|file| file.content);
-        let apply = Request::Apply { path: path.clone(), expected, to };
+        let apply = Request::Apply {
+            path: path.clone(),
+            expected,
+            to,
+        };
         Next::Send(Box::new((apply, Some(AfterApply::Take { remote, cause }))))
     }
 
     fn rebase(&mut self, path: &FilePath, rebase: Rebase, now_ms: u64) {
         self.listing.touch(path);
-        let Some(entry) = self.entries.get(path) else { return };
+        let Some(entry) = self.entries.get(path) else {
+            return;
+        };
         let remote = match &entry.remote {
             Remote::File(remote) => Some(remote.clone()),
             Remote::Absent | Remote::AsBase | Remote::Seen(_) | Remote::Missing => None,
@@ -187,7 +225,10 @@ impl Engine {
     }
 
     fn rebase_same(&mut self, path: &FilePath, remote: &RemoteFile, now_ms: u64) {
-        let was_pending = self.entries.get(path).is_some_and(|entry| entry.pending.is_some());
+        let was_pending = self
+            .entries
+            .get(path)
+            .is_some_and(|entry| entry.pending.is_some());
         self.clear_pending(path);
         let file = file_of(remote);
         self.update(path, |entry| {
@@ -200,14 +241,20 @@ impl Engine {
         });
         if was_pending && remote.version.device == self.options.device {
             self.log(log_row(path, Action::Pushed, remote.version, now_ms));
-            self.events.push_back(Event::Stored { path: path.clone(), version: remote.version });
+            self.events.push_back(Event::Stored {
+                path: path.clone(),
+                version: remote.version,
+            });
         }
     }
 
     fn rebase_behind(&mut self, path: &FilePath, remote: &RemoteFile, now_ms: u64) {
         self.succeed(path, remote.version, now_ms);
         if matches!(remote.body, RemoteBody::Tombstone)
-            && let Some(version) = self.entries.get(path).and_then(|entry| entry.local.version())
+            && let Some(version) = self
+                .entries
+                .get(path)
+                .and_then(|entry| entry.local.version())
         {
             self.log(log_row(path, Action::EditKept, version, now_ms));
         }
@@ -234,15 +281,21 @@ impl Engine {
                 (None, Base::Gone { tombstone, .. }) => *tombstone = None,
                 (None, Base::File(file)) => {
                     let (version, ancestors) = (file.version, file.ancestors.clone());
-                    entry.base =
-                        Base::Gone { version, ancestors, tombstone: None, since_ms: now_ms };
+                    entry.base = Base::Gone {
+                        version,
+                        ancestors,
+                        tombstone: None,
+                        since_ms: now_ms,
+                    };
                 }
             }
         });
     }
 
     fn rebase_gone_but_edited(&mut self, path: &FilePath, now_ms: u64) {
-        let Some(entry) = self.entries.get(path) else { return };
+        let Some(entry) = self.entries.get(path) else {
+            return;
+        };
         if let Some(version) = entry.base.version() {
             let ancestors = match &entry.base {
                 Base::File(base) => base.ancestors.clone(),
@@ -251,13 +304,21 @@ impl Engine {
             };
             self.succeed(path, version, now_ms);
             self.update(path, |entry| {
-                entry.base =
-                    Base::Gone { version, ancestors, tombstone: None, since_ms: now_ms };
+                entry.base = Base::Gone {
+                    version,
+                    ancestors,
+                    tombstone: None,
+                    since_ms: now_ms,
+                };
             });
         }
         self.update(path, |entry| entry.remote = Remote::AsBase);
         self.ensure_pending(path, now_ms);
-        if let Some(version) = self.entries.get(path).and_then(|entry| entry.local.version()) {
+        if let Some(version) = self
+            .entries
+            .get(path)
+            .and_then(|entry| entry.local.version())
+        {
             self.log(log_row(path, Action::EditKept, version, now_ms));
         }
     }
@@ -266,7 +327,9 @@ impl Engine {
     /// what the old name stands for may be known elsewhere, and never changes.
     fn succeed(&mut self, path: &FilePath, earlier: VersionId, now_ms: u64) {
         self.clock.observe(earlier.clock, now_ms);
-        let Some(entry) = self.entries.get(path) else { return };
+        let Some(entry) = self.entries.get(path) else {
+            return;
+        };
         let own = entry.local.version();
         let ancestors = entry.local.ancestors();
         if own.is_some_and(|own| own > earlier) && ancestors.contains(&earlier) {
@@ -287,11 +350,15 @@ impl Engine {
     }
 
     fn merge(&mut self, path: &FilePath, origins: Origins, now_ms: u64) -> Next {
-        let Some(entry) = self.entries.get(path) else { return Next::Done };
+        let Some(entry) = self.entries.get(path) else {
+            return Next::Done;
+        };
         let (Local::File(ours), Remote::File(remote)) = (&entry.local, &entry.remote) else {
             return Next::Done;
         };
-        let Some(theirs) = file_of(remote) else { return Next::Done };
+        let Some(theirs) = file_of(remote) else {
+            return Next::Done;
+        };
         let ours = ours.clone();
         let base = match origins {
             Origins::Base => entry.base.file().map(|base| base.content),
@@ -304,25 +371,45 @@ impl Engine {
         let strategy = match self.decisions.remove(path) {
             Some(Choice::Side(side)) => return self.take_merged(path, keep_side(side), now_ms),
             Some(Choice::Both) => Strategy::KeepBoth,
-            None => self.policy.strategy_for(path.as_str(), &common_type(&ours, &theirs)),
+            None => self
+                .policy
+                .strategy_for(path.as_str(), &common_type(&ours, &theirs)),
         };
         if strategy == Strategy::Ask {
             let tag = Some(remote.tag.clone());
             let message = "changed here and elsewhere; choose with `pangaea resolve`".to_owned();
-            self.park(path, Problem { kind: ProblemKind::Undecided, message, tag }, now_ms);
+            self.park(
+                path,
+                Problem {
+                    kind: ProblemKind::Undecided,
+                    message,
+                    tag,
+                },
+                now_ms,
+            );
             return Next::Done;
         }
-        Next::send(Request::Merge { path: path.clone(), strategy, base, ours, theirs })
+        Next::send(Request::Merge {
+            path: path.clone(),
+            strategy,
+            base,
+            ours,
+            theirs,
+        })
     }
 
     /// Carries out a merge's result. The local state must be the one that was merged.
     pub(super) fn take_merged(&mut self, path: &FilePath, merged: Merged, now_ms: u64) -> Next {
-        let Some(entry) = self.entries.get(path) else { return Next::Done };
+        let Some(entry) = self.entries.get(path) else {
+            return Next::Done;
+        };
         let (Local::File(ours), Remote::File(remote)) = (&entry.local, &entry.remote) else {
             return Next::Again;
         };
         let (ours, remote) = (ours.clone(), remote.clone());
-        let Some(theirs) = file_of(&remote) else { return Next::Again };
+        let Some(theirs) = file_of(&remote) else {
+            return Next::Again;
+        };
         if let Some(side) = merged.copy {
             let loser = if side == Side::Ours { &ours } else { &theirs };
             match self.conflict_copy(path, loser, now_ms) {
@@ -339,8 +426,15 @@ impl Engine {
         match merged.keep {
             Keep::Side(Side::Theirs) => {
                 let to = Some(theirs);
-                let apply = Request::Apply { path: path.clone(), expected, to };
-                let after = AfterApply::Take { remote: Some(remote), cause: Cause::Lost };
+                let apply = Request::Apply {
+                    path: path.clone(),
+                    expected,
+                    to,
+                };
+                let after = AfterApply::Take {
+                    remote: Some(remote),
+                    cause: Cause::Lost,
+                };
                 Next::Send(Box::new((apply, Some(after))))
             }
             Keep::Side(Side::Ours) => {
@@ -363,7 +457,11 @@ impl Engine {
                     media_type: ours.media_type,
                 };
                 let to = Some(file.clone());
-                let apply = Request::Apply { path: path.clone(), expected, to };
+                let apply = Request::Apply {
+                    path: path.clone(),
+                    expected,
+                    to,
+                };
                 Next::Send(Box::new((apply, Some(AfterApply::Merge { file, remote }))))
             }
         }
@@ -371,13 +469,25 @@ impl Engine {
 
     /// Looks after a conflict copy: whoever made it once need not make it again (I-14).
     fn conflict_copy(&mut self, path: &FilePath, loser: &LocalFile, now_ms: u64) -> CopyState {
-        let names = crate::conflict::copy_path(path, &loser.version)
-            .and_then(|usual| Ok([usual, crate::conflict::exact_copy_path(path, &loser.version)?]));
+        let names = crate::conflict::copy_path(path, &loser.version).and_then(|usual| {
+            Ok([
+                usual,
+                crate::conflict::exact_copy_path(path, &loser.version)?,
+            ])
+        });
         let names = match names {
             Ok(names) => names,
             Err(error) => {
                 let message = format!("a conflict copy cannot be named: {error}");
-                self.park(path, Problem { kind: ProblemKind::Device, message, tag: None }, now_ms);
+                self.park(
+                    path,
+                    Problem {
+                        kind: ProblemKind::Device,
+                        message,
+                        tag: None,
+                    },
+                    now_ms,
+                );
                 return CopyState::Impossible;
             }
         };
@@ -393,22 +503,38 @@ impl Engine {
         }
         // The usual name may hold what the same device lost in the same second.
         let is_free = |copy: &FilePath| {
-            self.entries.get(copy).is_none_or(|entry| entry.local == Local::Never)
+            self.entries
+                .get(copy)
+                .is_none_or(|entry| entry.local == Local::Never)
         };
         let Some(copy) = names.into_iter().find(is_free) else {
             return CopyState::There;
         };
         let version = self.next_version(now_ms);
-        let file = LocalFile { version, ancestors: Ancestors::default(), ..loser.clone() };
-        let apply = Request::Apply { path: copy, expected: None, to: Some(file.clone()) };
-        let after = AfterApply::Copy { file, main: path.clone() };
+        let file = LocalFile {
+            version,
+            ancestors: Ancestors::default(),
+            ..loser.clone()
+        };
+        let apply = Request::Apply {
+            path: copy,
+            expected: None,
+            to: Some(file.clone()),
+        };
+        let after = AfterApply::Copy {
+            file,
+            main: path.clone(),
+        };
         CopyState::ToMake(Box::new((apply, Some(after))))
     }
 
     /// Sets a path aside until something about it changes.
     pub(super) fn park(&mut self, path: &FilePath, problem: Problem, now_ms: u64) {
         let message = problem.message.clone();
-        let version = self.entries.get(path).and_then(|entry| entry.local.version());
+        let version = self
+            .entries
+            .get(path)
+            .and_then(|entry| entry.local.version());
         self.update(path, |entry| entry.problem = Some(problem));
         if let Some(version) = version {
             let mut row = log_row(path, Action::Parked, version, now_ms);
@@ -416,7 +542,10 @@ impl Engine {
             self.log(row);
         }
         self.ready.remove(path);
-        self.events.push_back(Event::Parked { path: path.clone(), message });
+        self.events.push_back(Event::Parked {
+            path: path.clone(),
+            message,
+        });
     }
 
     /// How a file is wrapped: as it was, or by policy if it is new.
@@ -425,11 +554,19 @@ impl Engine {
         let file = entry.and_then(|entry| entry.local.file());
         let is_text =
             file.is_some_and(|file| file.media_type.is_text() || file.media_type.is_json());
-        let kind = if is_text { ContentKind::Text } else { ContentKind::Bytes };
+        let kind = if is_text {
+            ContentKind::Text
+        } else {
+            ContentKind::Bytes
+        };
         match entry.and_then(|entry| entry.base.file()) {
             Some(base) => {
                 let kept = base.format;
-                let kind = if kept.kind == ContentKind::Text { kind } else { kept.kind };
+                let kind = if kept.kind == ContentKind::Text {
+                    kind
+                } else {
+                    kept.kind
+                };
                 Format { kind, ..kept }
             }
             None => Format {
@@ -466,7 +603,10 @@ impl Next {
 }
 
 fn keep_side(side: Side) -> Merged {
-    Merged { keep: Keep::Side(side), copy: None }
+    Merged {
+        keep: Keep::Side(side),
+        copy: None,
+    }
 }
 
 /// Which steps need the hub; all others go on without it.
@@ -481,7 +621,12 @@ fn needs_hub(step: &Step) -> bool {
 fn common_type(ours: &LocalFile, theirs: &LocalFile) -> MediaType {
     if ours.media_type.essence() == theirs.media_type.essence() {
         // The greater version's parameters, so that both devices say the same.
-        if ours.version > theirs.version { &ours.media_type } else { &theirs.media_type }.clone()
+        if ours.version > theirs.version {
+            &ours.media_type
+        } else {
+            &theirs.media_type
+        }
+        .clone()
     } else if ours.media_type.is_text() && theirs.media_type.is_text() {
         MediaType::of("merge.txt", b"")
     } else {
@@ -492,7 +637,12 @@ fn common_type(ours: &LocalFile, theirs: &LocalFile) -> MediaType {
 /// The local form of a remote file; none for a tombstone.
 pub(super) fn file_of(remote: &RemoteFile) -> Option<LocalFile> {
     match &remote.body {
-        RemoteBody::File { content, size, media_type, .. } => Some(LocalFile {
+        RemoteBody::File {
+            content,
+            size,
+            media_type,
+            ..
+        } => Some(LocalFile {
             content: *content,
             size: *size,
             version: remote.version,
@@ -506,7 +656,9 @@ pub(super) fn file_of(remote: &RemoteFile) -> Option<LocalFile> {
 /// The base that a remote state makes.
 pub(super) fn base_of(remote: &RemoteFile, now_ms: u64) -> Base {
     match &remote.body {
-        RemoteBody::File { content, format, .. } => Base::File(BaseFile {
+        RemoteBody::File {
+            content, format, ..
+        } => Base::File(BaseFile {
             tag: remote.tag.clone(),
             version: remote.version,
             ancestors: remote.ancestors.clone(),
