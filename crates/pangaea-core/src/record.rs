@@ -711,6 +711,41 @@ mod tests {
         assert_eq!(hex::encode(bytes), expected.replace(' ', ""));
     }
 
+    /// Only a release build is held to the limit.
+    #[test]
+    fn ten_thousand_records_are_read_quickly() {
+        let version = VersionId::from_bytes([7; 16]);
+        let ancestors = Ancestors::new((0..4).map(|byte| VersionId::from_bytes([byte; 16])));
+        let content = ContentHash::of(b"content");
+        let bytes = encode_entry(&Entry {
+            local: Local::File(LocalFile {
+                content,
+                size: 7,
+                version,
+                ancestors: ancestors.clone(),
+                media_type: MediaType::json(),
+            }),
+            base: Base::File(BaseFile {
+                tag: ETag::of(b"content"),
+                version,
+                ancestors,
+                content,
+                format: format_from_bits(0).expect("known bits"),
+            }),
+            ..Entry::default()
+        })
+        .expect("written");
+        let read_all = || {
+            let start = std::time::Instant::now();
+            let read = (0..10_000).filter(|_| decode_entry(&bytes).is_ok()).count();
+            assert_eq!(read, 10_000);
+            start.elapsed().as_micros()
+        };
+        let fastest = (0..9).map(|_| read_all()).min().unwrap_or(u128::MAX);
+        println!("10,000 records of {} bytes: {fastest} µs", bytes.len());
+        assert!(cfg!(debug_assertions) || fastest < 10_000, "{fastest} µs");
+    }
+
     #[test]
     fn codes_are_read_back() {
         for code in 0..=u8::MAX {

@@ -28,7 +28,7 @@ pub struct HubFile {
 /// A complete listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HubListing {
-    /// Each path once.
+    /// Each path once, in the hub's order.
     pub files: Vec<HubFile>,
     /// Names that cannot be a path here.
     pub unusable: Vec<String>,
