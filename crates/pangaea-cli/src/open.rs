@@ -6,6 +6,7 @@ use gaia::key::SecretKey;
 use gaia::path::FilePath;
 use pangaea::hub::http::HttpHub;
 use pangaea::hub::http::HttpHubConfig;
+use pangaea::hub::http::HttpHubConfigError;
 use pangaea::mirror::Mirror;
 use pangaea::mirror::MirrorOptions;
 use pangaea::replica::Parts;
@@ -14,6 +15,7 @@ use pangaea::store::StoreError;
 use pangaea::store::sqlite::SqliteStore;
 use pangaea::time::SystemTime;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::error::CliError;
 use crate::keys;
@@ -30,6 +32,9 @@ pub(crate) struct Opened {
     pub(crate) mirror: Arc<Mirror>,
     pub(crate) hub: Arc<HttpHub>,
 }
+
+/// Connections that are being made ready.
+type PreparedHub = JoinHandle<Result<HttpHub, HttpHubConfigError>>;
 
 /// What asynchronous work runs on.
 pub(crate) fn runtime() -> Result<Runtime, CliError> {
@@ -59,8 +64,9 @@ pub(crate) async fn open_if_free(
     output: &Output,
 ) -> Result<Option<Opened>, CliError> {
     let key = dir.key(output)?;
+    let hub = prepare_hub(dir, &key);
     match SqliteStore::open(dir.store()) {
-        Ok(store) => open_on(dir, key, store).await.map(Some),
+        Ok(store) => open_on(dir, key, store, hub).await.map(Some),
         Err(StoreError::InUse) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -68,17 +74,30 @@ pub(crate) async fn open_if_free(
 
 /// Opens the replica of `dir` with a key that is known already.
 pub(crate) async fn open_with(dir: &ReplicaDir, key: SecretKey) -> Result<Opened, CliError> {
+    let hub = prepare_hub(dir, &key);
     let store = SqliteStore::open(dir.store())?;
-    open_on(dir, key, store).await
+    open_on(dir, key, store, hub).await
 }
 
-async fn open_on(dir: &ReplicaDir, key: SecretKey, store: SqliteStore) -> Result<Opened, CliError> {
-    let hub = Arc::new(HttpHub::new(HttpHubConfig::new(
-        &dir.config.hub,
-        key.clone(),
-    ))?);
+/// Gets the connections ready beside everything else: reading the system's certificates takes
+/// longer than opening a small replica.
+fn prepare_hub(dir: &ReplicaDir, key: &SecretKey) -> PreparedHub {
+    let config = HttpHubConfig::new(&dir.config.hub, key.clone());
+    tokio::task::spawn_blocking(move || HttpHub::new(config))
+}
+
+async fn open_on(
+    dir: &ReplicaDir,
+    key: SecretKey,
+    store: SqliteStore,
+    hub: PreparedHub,
+) -> Result<Opened, CliError> {
     let store = Arc::new(store);
     let mirror = Arc::new(Mirror::open(dir.folder(), MirrorOptions::default())?);
+    let hub = hub
+        .await
+        .map_err(|_| CliError::failed("the connections to the hub were cut off inside pangaea"))?;
+    let hub = Arc::new(hub?);
     let parts = Parts {
         store: Arc::clone(&store) as _,
         hub: Arc::clone(&hub) as _,
