@@ -713,6 +713,7 @@ mod tests {
 
     /// Only a release build is held to the limit.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "this measures; it decides nothing")]
     fn ten_thousand_records_are_read_quickly() {
         let version = VersionId::from_bytes([7; 16]);
         let ancestors = Ancestors::new((0..4).map(|byte| VersionId::from_bytes([byte; 16])));
