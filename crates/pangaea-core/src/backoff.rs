@@ -42,7 +42,7 @@ impl Jitter {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -59,20 +59,20 @@ mod tests {
     fn waits_grow_to_the_cap_and_never_beyond() {
         let mut jitter = Jitter::new(7);
         for attempt in 1..64 {
-            let wait = wait_ms(attempt, None, jitter.next());
+            let wait = wait_ms(attempt, None, jitter.draw());
             assert!(
                 (1..=BACKOFF_MS_MAX).contains(&wait),
                 "attempt {attempt}: {wait}"
             );
         }
-        assert!((0..200).any(|_| wait_ms(30, None, jitter.next()) > BACKOFF_MS_MAX / 2));
+        assert!((0..200).any(|_| wait_ms(30, None, jitter.draw()) > BACKOFF_MS_MAX / 2));
     }
 
     #[test]
     fn the_hub_is_never_asked_earlier_than_it_said() {
         let mut jitter = Jitter::new(8);
         for _ in 0..100 {
-            let wait = wait_ms(1, Some(30_000), jitter.next());
+            let wait = wait_ms(1, Some(30_000), jitter.draw());
             assert!((30_000..=31_000).contains(&wait));
         }
         assert!(wait_ms(1, Some(u64::MAX), 5) <= WAIT_MS_MAX);

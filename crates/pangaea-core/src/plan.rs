@@ -201,22 +201,17 @@ fn holds_same(entry: &Entry, remote: &RemoteFile) -> bool {
     }
 }
 
-/// Whether the fetched version may be a cache's answer: it is no newer than one that replica and hub
-/// already had in common and does not claim to have replaced it, or it has no version to tell by.
-/// It is believed only when the hub told of just this in another answer too (I-5); then it is a
-/// late duplicate of an old request, a hub restored from a backup, or the first file of a device
-/// with a slow clock.
+/// Whether the fetched version may be a cache's answer: it does not say that it came after the one
+/// that replica and hub had in common. It is believed only when the hub told of just this in another
+/// answer too (I-5). Then it came some versions later, or from a program that keeps no versions; or
+/// it is a late duplicate of an old request, a hub restored from a backup, or the first file of a
+/// device that knew of no earlier one.
 fn is_suspect(entry: &Entry, remote: &RemoteFile) -> bool {
-    let is_doubtful = remote.origin == Origin::Foreign || is_older(entry, remote);
+    let is_doubtful = entry
+        .base
+        .version()
+        .is_some_and(|base| !remote.ancestors.contains(&base));
     is_doubtful && entry.suspect.as_ref() != Some(&remote.tag)
-}
-
-fn is_older(entry: &Entry, remote: &RemoteFile) -> bool {
-    remote.origin == Origin::Header
-        && entry
-            .base
-            .version()
-            .is_some_and(|base| remote.version <= base && !remote.ancestors.contains(&base))
 }
 
 /// Whether the hub has, instead of a file that it had, something older that does not claim to come
@@ -224,7 +219,10 @@ fn is_older(entry: &Entry, remote: &RemoteFile) -> bool {
 /// leaves no trace, and a late duplicate or a device with a slow clock came next. The base's
 /// content must not be thrown away for it, nor it for the base's (I-1).
 fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
-    entry.base.file().is_some() && is_older(entry, remote)
+    remote.origin == Origin::Header
+        && entry.base.file().is_some_and(|base| {
+            remote.version <= base.version && !remote.ancestors.contains(&base.version)
+        })
 }
 
 /// Whether the local state was made knowing the fetched version.

@@ -9,20 +9,12 @@ use pangaea_core::commit::Commit;
 use pangaea_core::commit::Counters;
 use pangaea_core::engine::Engine;
 use pangaea_core::engine::Options;
-use pangaea_core::io::Failure;
-use pangaea_core::io::Keep;
-use pangaea_core::io::Merged;
 use pangaea_core::io::NewContent;
-use pangaea_core::io::Request;
 use pangaea_core::io::RequestId;
 use pangaea_core::io::Response;
 use pangaea_core::media::MediaType;
-use pangaea_core::merge;
 use pangaea_core::policy::Policy;
-use pangaea_core::policy::Strategy;
 use pangaea_core::state::Entry;
-use pangaea_core::state::LocalFile;
-use pangaea_core::state::ProblemKind;
 use pangaea_core::state::Remote;
 use pangaea_core::version::ContentHash;
 use pangaea_core::version::DeviceId;
@@ -56,12 +48,12 @@ pub struct Phantom {
 
 /// What survives a crash.
 #[derive(Debug, Default, Clone)]
-struct Disk {
+pub(crate) struct Disk {
     entries: BTreeMap<FilePath, Entry>,
     counters: Option<Counters>,
     history: Vec<(FilePath, ContentHash)>,
     /// The mirrored folder; none for an application that works on the replica itself.
-    folder: Option<BTreeMap<FilePath, ContentHash>>,
+    pub(crate) folder: Option<BTreeMap<FilePath, ContentHash>>,
 }
 
 /// Content by name. Shared by all devices of a world: the wire carries names only.
@@ -72,7 +64,7 @@ pub type Contents = BTreeMap<ContentHash, Vec<u8>>;
 pub struct Device {
     id: DeviceId,
     seed: u64,
-    disk: Disk,
+    pub(crate) disk: Disk,
     /// The engine in memory.
     pub engine: Engine,
     /// Counts restarts, so that answers to an earlier life are recognised.
@@ -82,17 +74,17 @@ pub struct Device {
     /// Results of local requests that are done but not handed in yet.
     pub local_results: Vec<(RequestId, Response)>,
     /// Paths of the folder that are being written: a scan leaves them alone.
-    applying: BTreeSet<FilePath>,
+    pub(crate) applying: BTreeSet<FilePath>,
     /// Paths whose folder shows what was applied there and is not stored as known yet.
-    unrecorded: BTreeSet<FilePath>,
+    pub(crate) unrecorded: BTreeSet<FilePath>,
     /// What a crash made of them: path, content that is remembered, content in the folder.
     phantoms: Vec<Phantom>,
     /// Writes to the folder that are reported but not durable: a planted bug.
-    unflushed: Vec<(FilePath, Option<ContentHash>)>,
+    pub(crate) unflushed: Vec<(FilePath, Option<ContentHash>)>,
     /// The hub asked not to be asked before this, in the world's milliseconds.
     pub not_before_ms: u64,
     tombstone_ms: u64,
-    mutant: Option<Mutant>,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 /// The policies of every world: one path of each kind.
@@ -114,7 +106,7 @@ impl Device {
     pub fn new(number: u8, settings: &Settings, rng: &mut Rng) -> Self {
         let id = DeviceId::from_bytes([number + 1; 8]);
         let folder = rng.chance(50).then(BTreeMap::new);
-        let seed = rng.next();
+        let seed = rng.draw();
         let tombstone_ms = settings.tombstone_ms;
         let mut engine = Engine::load(options(id, seed, tombstone_ms), [], None);
         engine.set_policy(policy());
@@ -259,7 +251,7 @@ impl Device {
         self.store(chance);
     }
 
-    fn write_folder(&mut self, path: &FilePath, content: Option<ContentHash>) {
+    pub(crate) fn write_folder(&mut self, path: &FilePath, content: Option<ContentHash>) {
         let Some(folder) = &mut self.disk.folder else {
             return;
         };
@@ -400,121 +392,9 @@ impl Device {
             self.engine.handle_response(id, response, now_ms);
         }
     }
-
-    /// Carries out a request that needs no hub. False: it needs one.
-    pub fn do_locally(
-        &mut self,
-        id: RequestId,
-        request: &Request,
-        contents: &mut Contents,
-        chance: &mut Chance<'_>,
-    ) -> bool {
-        let response = match request {
-            Request::Merge {
-                strategy,
-                base,
-                ours,
-                theirs,
-                ..
-            } => self.merge(strategy, base.as_ref(), ours, theirs, contents),
-            Request::Apply { path, expected, to } => {
-                self.applying.insert(path.clone());
-                let wanted = to.as_ref().map(|file| file.content);
-                self.apply(path, *expected, wanted, chance)
-            }
-            Request::List
-            | Request::Fetch { .. }
-            | Request::Push { .. }
-            | Request::Remove { .. }
-            | Request::Sweep { .. } => return false,
-        };
-        self.local_results.push((id, response));
-        true
-    }
-
-    fn merge(
-        &self,
-        strategy: &Strategy,
-        base: Option<&ContentHash>,
-        ours: &LocalFile,
-        theirs: &LocalFile,
-        contents: &mut Contents,
-    ) -> Response {
-        let bytes = |hash: &ContentHash| contents.get(hash).cloned().unwrap_or_default();
-        let base = base.map(bytes);
-        let (a, b) = (bytes(&ours.content), bytes(&theirs.content));
-        let outcome = merge::merge(
-            strategy,
-            base.as_deref(),
-            merge::Input {
-                bytes: &a,
-                version: ours.version,
-            },
-            merge::Input {
-                bytes: &b,
-                version: theirs.version,
-            },
-        );
-        let mut merged = to_merged(&outcome, contents);
-        if self.mutant == Some(Mutant::DropLoser) {
-            merged.copy = None;
-        }
-        Response::Merged(merged)
-    }
-
-    fn apply(
-        &mut self,
-        path: &FilePath,
-        expected: Option<ContentHash>,
-        wanted: Option<ContentHash>,
-        chance: &mut Chance<'_>,
-    ) -> Response {
-        let Some(folder) = &self.disk.folder else {
-            return Response::Applied;
-        };
-        let there = folder.get(path).copied();
-        let blind = self.mutant == Some(Mutant::BlindApply);
-        if there != expected && there != wanted && !blind {
-            return Response::LocalDiffers;
-        }
-        if chance.faults.strikes(Fault::DiskFull, chance.rng) {
-            let message = "the disk is full".to_owned();
-            let kind = ProblemKind::Device;
-            return Response::Failed(Failure::Problem {
-                kind,
-                message,
-                tag: None,
-            });
-        }
-        if self.mutant == Some(Mutant::BaseBeforeFolder) {
-            self.unflushed.push((path.clone(), wanted));
-        } else {
-            self.write_folder(path, wanted);
-            self.unrecorded.insert(path.clone());
-        }
-        Response::Applied
-    }
 }
 
 /// A wall clock is up to a minute off.
 fn draw_skew(rng: &mut Rng) -> i64 {
     i64::try_from(rng.below(120_000)).unwrap_or(0) - 60_000
-}
-
-fn to_merged(outcome: &merge::Outcome, contents: &mut Contents) -> Merged {
-    let keep = match &outcome.content {
-        merge::Content::Side(side) => Keep::Side(*side),
-        merge::Content::New(bytes) => {
-            let content = ContentHash::of(bytes);
-            contents.insert(content, bytes.clone());
-            Keep::New {
-                content,
-                size: bytes.len() as u64,
-            }
-        }
-    };
-    Merged {
-        keep,
-        copy: outcome.copy(),
-    }
 }

@@ -4,7 +4,7 @@
 //! failing seed is a test case: `cargo run -p pangaea-sim -- --seed N --trace`.
 //!
 //! `rng` draws, `settings` and `fault` say what a seed expands into, `hub` and `device` are the
-//! models, `world` lets things happen, `network` carries requests, `oracle` remembers what users
+//! models, `work` what a device does alone, `world` lets things happen, `network` carries requests, `oracle` remembers what users
 //! did, `verdict` judges the end, `mutant` names the planted bugs that must be caught.
 
 pub mod device;
@@ -16,6 +16,7 @@ pub mod oracle;
 pub mod rng;
 pub mod settings;
 mod verdict;
+mod work;
 pub mod world;
 
 pub use fault::Fault;

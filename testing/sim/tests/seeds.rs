@@ -1,8 +1,9 @@
-//! The simulator's own tests: clean seeds stay clean, a seed tells the same story twice, every
-//! fault strikes, and every planted bug is found.
+//! The simulator's own tests: clean seeds stay clean, every fault strikes, a seed tells the same
+//! story twice, and every planted bug is found.
 
 use std::collections::BTreeMap;
 
+use pangaea_sim::Fault;
 use pangaea_sim::Mutant;
 use pangaea_sim::Trace;
 use pangaea_sim::run;
@@ -14,7 +15,7 @@ const MUTANT_SEEDS: u64 = 2_000;
 
 #[test]
 fn clean_seeds_break_no_promise_and_every_fault_strikes() {
-    let mut faults = BTreeMap::new();
+    let mut struck: BTreeMap<Fault, u64> = BTreeMap::new();
     for seed in 0..CLEAN_SEEDS {
         let report = run(seed, None, Trace::Digest);
         if let Some(failure) = report.failure {
@@ -24,20 +25,16 @@ fn clean_seeds_break_no_promise_and_every_fault_strikes() {
             );
         }
         for (fault, count) in report.faults {
-            *faults.entry(fault).or_insert(0) += count;
+            *struck.entry(fault).or_default() += u64::from(count);
         }
     }
-    let names: Vec<&str> = faults.keys().copied().collect();
-    let expected = [
-        "crash",
-        "crash before commit",
-        "hub unwell",
-        "late duplicate",
-        "lost answer",
-        "lost request",
-        "partial listing",
-    ];
-    assert_eq!(names, expected);
+    for (fault, _) in Fault::ALL {
+        let count = struck.get(&fault).copied().unwrap_or(0);
+        assert!(
+            count > CLEAN_SEEDS / 10,
+            "{fault:?} struck {count} times only"
+        );
+    }
 }
 
 #[test]
@@ -52,8 +49,8 @@ fn a_seed_tells_the_same_story_twice() {
 #[test]
 fn every_planted_bug_is_found() {
     for mutant in Mutant::ALL {
-        let found = (0..MUTANT_SEEDS)
-            .find(|seed| run(*seed, Some(mutant), Trace::Digest).failure.is_some());
-        assert!(found.is_some(), "{mutant:?} survived {MUTANT_SEEDS} seeds");
+        let is_found =
+            (0..MUTANT_SEEDS).any(|seed| run(seed, Some(mutant), Trace::Digest).failure.is_some());
+        assert!(is_found, "{mutant:?} survived {MUTANT_SEEDS} seeds");
     }
 }

@@ -8,10 +8,12 @@
 //! the engine in memory is ahead of the store and must be thrown away and loaded again.
 //!
 //! Split by input: `local` (edits), `listing`, `response` (answers to requests), `step` (carries
-//! out what [`crate::plan`] decided), `schedule` (what may run when), `status` (what to show).
+//! out what [`crate::plan`] decided, with `rebase` and `merge`), `schedule` (what may run when), `status` (what to show).
 
 mod listing;
 mod local;
+mod merge;
+mod rebase;
 mod response;
 mod schedule;
 mod status;
@@ -123,6 +125,16 @@ struct InFlight {
     path: Option<FilePath>,
     request: Request,
     after_apply: Option<AfterApply>,
+}
+
+impl InFlight {
+    /// The path that an answer concerns: a conflict copy is the matter of the file it is made for.
+    fn concerned(&self) -> Option<&FilePath> {
+        match &self.after_apply {
+            Some(AfterApply::Copy { main, .. }) => Some(main),
+            Some(AfterApply::Take { .. } | AfterApply::Merge { .. }) | None => self.path.as_ref(),
+        }
+    }
 }
 
 /// What the next commit will hold.

@@ -46,40 +46,36 @@ impl Engine {
         } else {
             self.listing.end();
         }
-        match response {
-            Response::Failed(failure) => {
-                // A conflict copy that cannot be made is the trouble of the file it is made for.
-                let path = match &in_flight.after_apply {
-                    Some(AfterApply::Copy { main, .. }) => Some(main),
-                    Some(AfterApply::Take { .. } | AfterApply::Merge { .. }) | None => {
-                        in_flight.path.as_ref()
-                    }
-                };
-                self.note_failure(path, failure, now_ms);
-            }
-            response => {
-                if !is_local(&in_flight.request) {
-                    self.note_hub_answered(now_ms);
-                }
-                self.take_answer(in_flight, response, now_ms);
+        if !is_local(&in_flight.request) && !matches!(response, Response::Failed(_)) {
+            self.note_hub_answered(now_ms);
+        }
+        let concerned = in_flight.concerned().cloned();
+        if !self.take_answer(in_flight, response, concerned.as_ref(), now_ms) {
+            // It says nothing. To plan anew only after a wait keeps a shell that answers so from
+            // making a busy loop.
+            match concerned {
+                Some(path) => self.wait_for(&path, now_ms),
+                None => self.listing.want(),
             }
         }
     }
 
-    fn take_answer(&mut self, in_flight: InFlight, response: Response, now_ms: u64) {
-        let InFlight {
-            path,
-            request,
-            after_apply,
-        } = in_flight;
-        match (request, response) {
+    /// False: the answer does not lead on.
+    fn take_answer(
+        &mut self,
+        in_flight: InFlight,
+        response: Response,
+        concerned: Option<&FilePath>,
+        now_ms: u64,
+    ) -> bool {
+        match (in_flight.request, response) {
+            (_, Response::Failed(failure)) => self.note_failure(concerned, failure, now_ms),
+            (_, Response::ContentMissing) => self.note_content_missing(concerned),
             (Request::List, Response::Listed(files)) => self.handle_listing(files, now_ms),
             (Request::Fetch { path }, Response::Fetched(remote)) => {
                 self.note_fetched(&path, remote, now_ms);
             }
-            (Request::Fetch { path }, Response::Absent) => {
-                self.note_absent(&path, now_ms);
-            }
+            (Request::Fetch { path }, Response::Absent) => self.note_absent(&path, now_ms),
             (
                 Request::Push {
                     path, file, format, ..
@@ -95,69 +91,50 @@ impl Engine {
                     ancestors,
                     ..
                 },
-                Response::Stored(tag),
+                answer @ (Response::Stored(_) | Response::Absent),
             ) => {
-                self.note_removed(&path, version, ancestors, Some(tag), now_ms);
+                let tombstone = match answer {
+                    Response::Stored(tag) => Some(tag),
+                    _ => None,
+                };
+                self.note_removed(&path, version, ancestors, tombstone, now_ms);
             }
+            (Request::Sweep { path, .. }, Response::Absent) => self.note_swept(&path),
             (
-                Request::Remove {
-                    path,
-                    version,
-                    ancestors,
-                    ..
-                },
-                Response::Absent,
-            ) => {
-                self.note_removed(&path, version, ancestors, None, now_ms);
-            }
-            (Request::Sweep { path, .. }, Response::Absent) => self.update(&path, |entry| {
-                if let Base::Gone { tombstone, .. } = &mut entry.base {
-                    *tombstone = None;
-                }
-            }),
-            (_, Response::ConditionFailed(tag)) => {
-                if let Some(path) = path {
-                    self.note_condition_failed(&path, tag, now_ms);
-                }
-            }
+                Request::Push { path, .. }
+                | Request::Remove { path, .. }
+                | Request::Sweep { path, .. },
+                Response::ConditionFailed(tag),
+            ) => self.note_condition_failed(&path, tag, now_ms),
             (Request::Merge { path, ours, .. }, Response::Merged(merged)) => {
                 self.note_merged(&path, ours.version, merged, now_ms);
             }
             (Request::Apply { path, expected, to }, Response::Applied) => {
-                self.note_applied(&path, expected, to, after_apply, now_ms);
+                self.note_applied(&path, expected, to, in_flight.after_apply, now_ms);
             }
-            // The user was faster: the shell reports the edit, the planner sees both sides.
-            (Request::Apply { .. }, Response::LocalDiffers) => {
-                if let Some(AfterApply::Copy { main, .. }) = after_apply {
-                    self.wait_for(&main, now_ms);
-                } else if let Some(path) = path {
-                    self.wait_for(&path, now_ms);
-                }
-            }
-            (request, Response::ContentMissing) => {
-                let main = match after_apply {
-                    Some(AfterApply::Copy { main, .. }) => Some(main),
-                    Some(AfterApply::Take { .. } | AfterApply::Merge { .. }) | None => {
-                        request.path().cloned()
-                    }
-                };
-                if let Some(main) = main
-                    && let Some(entry) = self.entries.get_mut(&main)
-                {
-                    entry.remote = Remote::Seen(None);
-                    self.ready.insert(main);
-                }
-            }
-            // An answer of another kind than the request's says nothing; the path is planned anew
-            // after a wait, so that a faulty shell cannot make a busy loop.
-            _ => {
-                if let Some(path) = path {
-                    self.wait_for(&path, now_ms);
-                } else {
-                    self.listing.want();
-                }
-            }
+            // After `LocalDiffers` the user was faster: the shell reports the edit, the planner
+            // sees both sides. Anything else is no answer to that request.
+            _ => return false,
         }
+        true
+    }
+
+    /// What was fetched is not in the content store any more.
+    fn note_content_missing(&mut self, path: Option<&FilePath>) {
+        if let Some(path) = path
+            && let Some(entry) = self.entries.get_mut(path)
+        {
+            entry.remote = Remote::Seen(None);
+            self.ready.insert(path.clone());
+        }
+    }
+
+    fn note_swept(&mut self, path: &FilePath) {
+        self.update(path, |entry| {
+            if let Base::Gone { tombstone, .. } = &mut entry.base {
+                *tombstone = None;
+            }
+        });
     }
 
     fn note_fetched(&mut self, path: &FilePath, remote: Box<RemoteFile>, now_ms: u64) {

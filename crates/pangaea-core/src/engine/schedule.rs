@@ -175,7 +175,7 @@ impl Engine {
             .get(path)
             .and_then(|entry| entry.pending.as_ref())
             .map_or(1, |pending| pending.attempts.max(1));
-        let wait = backoff::wait_ms(attempts, None, self.jitter.next());
+        let wait = backoff::wait_ms(attempts, None, self.jitter.draw());
         self.waiting
             .insert(path.clone(), now_ms.saturating_add(wait));
         self.ready.remove(path);
@@ -193,7 +193,7 @@ impl Engine {
             HubState::Ready => 1,
             HubState::Paused { .. } | HubState::Halted(_) => return,
         };
-        let wait = backoff::wait_ms(attempt, retry_after_ms, self.jitter.next());
+        let wait = backoff::wait_ms(attempt, retry_after_ms, self.jitter.draw());
         let until_ms = now_ms.saturating_add(wait);
         self.hub = HubState::Waiting {
             until_ms,

@@ -7,37 +7,24 @@ use super::Engine;
 use super::local::log_row;
 use crate::commit::Action;
 use crate::commit::Cause;
-use crate::io::Choice;
 use crate::io::Event;
-use crate::io::Keep;
-use crate::io::Merged;
 use crate::io::Request;
-use crate::io::Side;
-use crate::media::MediaType;
 use crate::plan::Condition;
-use crate::plan::Origins;
 use crate::plan::Own;
 use crate::plan::Reason;
-use crate::plan::Rebase;
 use crate::plan::Step;
 use crate::plan::plan;
-use crate::policy::Strategy;
-use crate::state::Ancestors;
 use crate::state::Base;
 use crate::state::BaseFile;
 use crate::state::ContentKind;
-use crate::state::Entry;
 use crate::state::Format;
-use crate::state::IDENTITY_PATH;
 use crate::state::Local;
 use crate::state::LocalFile;
 use crate::state::Problem;
-use crate::state::ProblemKind;
 use crate::state::Remote;
 use crate::state::RemoteBody;
 use crate::state::RemoteFile;
 use crate::state::Signing;
-use crate::version::VersionId;
 
 /// What to record once the device's copy is as asked.
 #[derive(Debug, Clone)]
@@ -205,329 +192,6 @@ impl Engine {
         Next::Send(Box::new((apply, Some(AfterApply::Take { remote, cause }))))
     }
 
-    fn rebase(&mut self, path: &FilePath, rebase: Rebase, now_ms: u64) {
-        self.listing.touch(path);
-        let Some(entry) = self.entries.get(path) else {
-            return;
-        };
-        let remote = match &entry.remote {
-            Remote::File(remote) => Some(remote.clone()),
-            Remote::Absent | Remote::AsBase | Remote::Seen(_) | Remote::Missing => None,
-        };
-        match (rebase, remote) {
-            (Rebase::Same, Some(remote)) => self.rebase_same(path, &remote, now_ms),
-            (Rebase::Behind, Some(remote)) => self.rebase_behind(path, &remote, now_ms),
-            (Rebase::BothGone, remote) => self.rebase_gone(path, remote.as_deref(), now_ms),
-            (Rebase::GoneButEdited, _) | (Rebase::Same | Rebase::Behind, None) => {
-                self.rebase_gone_but_edited(path, now_ms);
-            }
-        }
-    }
-
-    fn rebase_same(&mut self, path: &FilePath, remote: &RemoteFile, now_ms: u64) {
-        let was_pending = self
-            .entries
-            .get(path)
-            .is_some_and(|entry| entry.pending.is_some());
-        self.clear_pending(path);
-        let file = file_of(remote);
-        self.update(path, |entry| {
-            if let Some(file) = file {
-                entry.local = Local::File(file);
-            }
-            entry.base = base_of(remote, now_ms);
-            entry.remote = Remote::AsBase;
-            entry.suspect = None;
-        });
-        if was_pending && remote.version.device == self.options.device {
-            self.log(log_row(path, Action::Pushed, remote.version, now_ms));
-            self.events.push_back(Event::Stored {
-                path: path.clone(),
-                version: remote.version,
-            });
-        }
-    }
-
-    fn rebase_behind(&mut self, path: &FilePath, remote: &RemoteFile, now_ms: u64) {
-        self.succeed(path, remote.version, now_ms);
-        if matches!(remote.body, RemoteBody::Tombstone)
-            && let Some(version) = self
-                .entries
-                .get(path)
-                .and_then(|entry| entry.local.version())
-        {
-            self.log(log_row(path, Action::EditKept, version, now_ms));
-        }
-        self.update(path, |entry| {
-            entry.base = base_of(remote, now_ms);
-            entry.remote = Remote::AsBase;
-            entry.suspect = None;
-        });
-        if !self.entries.get(path).is_some_and(Entry::is_clean) {
-            self.ensure_pending(path, now_ms);
-        }
-    }
-
-    /// The base says what the hub had, and nothing that only this device knows: what somebody
-    /// creates anew later is compared with it.
-    fn rebase_gone(&mut self, path: &FilePath, remote: Option<&RemoteFile>, now_ms: u64) {
-        self.clear_pending(path);
-        self.update(path, |entry| {
-            entry.remote = Remote::AsBase;
-            entry.suspect = None;
-            match (remote, &mut entry.base) {
-                (Some(remote), base) => *base = base_of(remote, now_ms),
-                (None, Base::Unknown) => {}
-                (None, Base::Gone { tombstone, .. }) => *tombstone = None,
-                (None, Base::File(file)) => {
-                    let (version, ancestors) = (file.version, file.ancestors.clone());
-                    entry.base = Base::Gone {
-                        version,
-                        ancestors,
-                        tombstone: None,
-                        since_ms: now_ms,
-                    };
-                }
-            }
-        });
-    }
-
-    fn rebase_gone_but_edited(&mut self, path: &FilePath, now_ms: u64) {
-        let Some(entry) = self.entries.get(path) else {
-            return;
-        };
-        if let Some(version) = entry.base.version() {
-            let ancestors = match &entry.base {
-                Base::File(base) => base.ancestors.clone(),
-                Base::Gone { ancestors, .. } => ancestors.clone(),
-                Base::Unknown => Ancestors::default(),
-            };
-            self.succeed(path, version, now_ms);
-            self.update(path, |entry| {
-                entry.base = Base::Gone {
-                    version,
-                    ancestors,
-                    tombstone: None,
-                    since_ms: now_ms,
-                };
-            });
-        }
-        self.update(path, |entry| entry.remote = Remote::AsBase);
-        self.ensure_pending(path, now_ms);
-        if let Some(version) = self
-            .entries
-            .get(path)
-            .and_then(|entry| entry.local.version())
-        {
-            self.log(log_row(path, Action::EditKept, version, now_ms));
-        }
-    }
-
-    /// Makes the local state a successor of `earlier`, in name and in order. That is a new version:
-    /// what the old name stands for may be known elsewhere, and never changes.
-    fn succeed(&mut self, path: &FilePath, earlier: VersionId, now_ms: u64) {
-        self.clock.observe(earlier.clock, now_ms);
-        let Some(entry) = self.entries.get(path) else {
-            return;
-        };
-        let own = entry.local.version();
-        let ancestors = entry.local.ancestors();
-        if own.is_some_and(|own| own > earlier) && ancestors.contains(&earlier) {
-            return;
-        }
-        let newest = std::iter::once(earlier).chain(own);
-        let ancestors = Ancestors::new(newest.chain(ancestors.as_slice().iter().copied()));
-        let version = self.next_version(now_ms);
-        self.update(path, |entry| match &mut entry.local {
-            Local::File(file) => {
-                file.version = version;
-                file.ancestors = ancestors;
-            }
-            Local::Never | Local::Deleted { .. } => {
-                entry.local = Local::Deleted { version, ancestors };
-            }
-        });
-    }
-
-    fn merge(&mut self, path: &FilePath, origins: Origins, now_ms: u64) -> Next {
-        let Some(entry) = self.entries.get(path) else {
-            return Next::Done;
-        };
-        let (Local::File(ours), Remote::File(remote)) = (&entry.local, &entry.remote) else {
-            return Next::Done;
-        };
-        let Some(theirs) = file_of(remote) else {
-            return Next::Done;
-        };
-        let ours = ours.clone();
-        let base = match origins {
-            Origins::Base => entry.base.file().map(|base| base.content),
-            Origins::Unknown => None,
-        };
-        // The first identity that reached the hub is the bucket's.
-        if path.as_str() == IDENTITY_PATH {
-            return self.take_merged(path, keep_side(Side::Theirs), now_ms);
-        }
-        let strategy = match self.decisions.remove(path) {
-            Some(Choice::Side(side)) => return self.take_merged(path, keep_side(side), now_ms),
-            Some(Choice::Both) => Strategy::KeepBoth,
-            None => self
-                .policy
-                .strategy_for(path.as_str(), &common_type(&ours, &theirs)),
-        };
-        if strategy == Strategy::Ask {
-            let tag = Some(remote.tag.clone());
-            let message = "changed here and elsewhere; choose with `pangaea resolve`".to_owned();
-            self.park(
-                path,
-                Problem {
-                    kind: ProblemKind::Undecided,
-                    message,
-                    tag,
-                },
-                now_ms,
-            );
-            return Next::Done;
-        }
-        Next::send(Request::Merge {
-            path: path.clone(),
-            strategy,
-            base,
-            ours,
-            theirs,
-        })
-    }
-
-    /// Carries out a merge's result. The local state must be the one that was merged.
-    pub(super) fn take_merged(&mut self, path: &FilePath, merged: Merged, now_ms: u64) -> Next {
-        let Some(entry) = self.entries.get(path) else {
-            return Next::Done;
-        };
-        let (Local::File(ours), Remote::File(remote)) = (&entry.local, &entry.remote) else {
-            return Next::Again;
-        };
-        let (ours, remote) = (ours.clone(), remote.clone());
-        let Some(theirs) = file_of(&remote) else {
-            return Next::Again;
-        };
-        if let Some(side) = merged.copy {
-            let loser = if side == Side::Ours { &ours } else { &theirs };
-            match self.conflict_copy(path, loser, now_ms) {
-                CopyState::There => {}
-                CopyState::BeingMade => {
-                    self.wait_for(path, now_ms);
-                    return Next::Done;
-                }
-                CopyState::Impossible => return Next::Done,
-                CopyState::ToMake(sending) => return Next::Send(sending),
-            }
-        }
-        let expected = Some(ours.content);
-        match merged.keep {
-            Keep::Side(Side::Theirs) => {
-                let to = Some(theirs);
-                let apply = Request::Apply {
-                    path: path.clone(),
-                    expected,
-                    to,
-                };
-                let after = AfterApply::Take {
-                    remote: Some(remote),
-                    cause: Cause::Lost,
-                };
-                Next::Send(Box::new((apply, Some(after))))
-            }
-            Keep::Side(Side::Ours) => {
-                let row = super::local::history_row(path, &theirs, Cause::Lost, now_ms);
-                self.commit.history.push(row);
-                self.log(log_row(path, Action::Merged, ours.version, now_ms));
-                self.rebase_behind(path, &remote, now_ms);
-                Next::Again
-            }
-            Keep::New { content, size } => {
-                self.clock.observe(theirs.version.clock, now_ms);
-                let version = self.next_version(now_ms);
-                let parents = [theirs.version, ours.version].into_iter();
-                let kept = theirs.ancestors.as_slice().iter().copied();
-                let file = LocalFile {
-                    content,
-                    size,
-                    version,
-                    ancestors: Ancestors::new(parents.chain(kept)),
-                    media_type: ours.media_type,
-                };
-                let to = Some(file.clone());
-                let apply = Request::Apply {
-                    path: path.clone(),
-                    expected,
-                    to,
-                };
-                Next::Send(Box::new((apply, Some(AfterApply::Merge { file, remote }))))
-            }
-        }
-    }
-
-    /// Looks after a conflict copy: whoever made it once need not make it again (I-14).
-    fn conflict_copy(&mut self, path: &FilePath, loser: &LocalFile, now_ms: u64) -> CopyState {
-        let names = crate::conflict::copy_path(path, &loser.version).and_then(|usual| {
-            Ok([
-                usual,
-                crate::conflict::exact_copy_path(path, &loser.version)?,
-            ])
-        });
-        let names = match names {
-            Ok(names) => names,
-            Err(error) => {
-                let message = format!("a conflict copy cannot be named: {error}");
-                self.park(
-                    path,
-                    Problem {
-                        kind: ProblemKind::Device,
-                        message,
-                        tag: None,
-                    },
-                    now_ms,
-                );
-                return CopyState::Impossible;
-            }
-        };
-        if names.iter().any(|copy| self.busy.contains_key(copy)) {
-            return CopyState::BeingMade;
-        }
-        let holds = |copy: &FilePath| {
-            let file = self.entries.get(copy).and_then(|entry| entry.local.file());
-            file.is_some_and(|file| file.content == loser.content)
-        };
-        if names.iter().any(holds) {
-            return CopyState::There;
-        }
-        // The usual name may hold what the same device lost in the same second.
-        let is_free = |copy: &FilePath| {
-            self.entries
-                .get(copy)
-                .is_none_or(|entry| entry.local == Local::Never)
-        };
-        let Some(copy) = names.into_iter().find(is_free) else {
-            return CopyState::There;
-        };
-        let version = self.next_version(now_ms);
-        let file = LocalFile {
-            version,
-            ancestors: Ancestors::default(),
-            ..loser.clone()
-        };
-        let apply = Request::Apply {
-            path: copy,
-            expected: None,
-            to: Some(file.clone()),
-        };
-        let after = AfterApply::Copy {
-            file,
-            main: path.clone(),
-        };
-        CopyState::ToMake(Box::new((apply, Some(after))))
-    }
-
     /// Sets a path aside until something about it changes.
     pub(super) fn park(&mut self, path: &FilePath, problem: Problem, now_ms: u64) {
         let message = problem.message.clone();
@@ -578,14 +242,6 @@ impl Engine {
     }
 }
 
-/// Whether a conflict copy is in place.
-enum CopyState {
-    There,
-    BeingMade,
-    Impossible,
-    ToMake(Box<Sending>),
-}
-
 /// What follows a step.
 pub(super) enum Next {
     /// Something is to be sent.
@@ -597,15 +253,8 @@ pub(super) enum Next {
 }
 
 impl Next {
-    fn send(request: Request) -> Self {
+    pub(super) fn send(request: Request) -> Self {
         Self::Send(Box::new((request, None)))
-    }
-}
-
-fn keep_side(side: Side) -> Merged {
-    Merged {
-        keep: Keep::Side(side),
-        copy: None,
     }
 }
 
@@ -614,23 +263,6 @@ fn needs_hub(step: &Step) -> bool {
     match step {
         Step::Fetch | Step::Push(_) | Step::Remove(_) => true,
         Step::Nothing | Step::Pull(_) | Step::Rebase(_) | Step::Merge(_) | Step::Recheck => false,
-    }
-}
-
-/// The type by which two versions are merged: theirs and ours agree, or it is just bytes.
-fn common_type(ours: &LocalFile, theirs: &LocalFile) -> MediaType {
-    if ours.media_type.essence() == theirs.media_type.essence() {
-        // The greater version's parameters, so that both devices say the same.
-        if ours.version > theirs.version {
-            &ours.media_type
-        } else {
-            &theirs.media_type
-        }
-        .clone()
-    } else if ours.media_type.is_text() && theirs.media_type.is_text() {
-        MediaType::of("merge.txt", b"")
-    } else {
-        MediaType::octet_stream()
     }
 }
 

@@ -1,0 +1,118 @@
+//! Edits, the journal, and conditions that fail.
+
+use super::*;
+
+#[test]
+fn an_edit_during_an_upload_stays_pending() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "one");
+    let (id, _) = harness.ask();
+    let second = harness.write(&a, "two");
+    assert!(harness.next().is_none(), "one request for a path at a time");
+    harness.answer(id, Response::Stored(tag("one")));
+    assert_eq!(harness.pending(), 1);
+    let (id, request) = harness.ask();
+    let Request::Push {
+        file, condition, ..
+    } = request
+    else {
+        panic!("{request:?}")
+    };
+    assert_eq!(
+        (file.version, condition),
+        (second, Condition::Replace(tag("one")))
+    );
+    harness.answer(id, Response::Stored(tag("two")));
+    assert_eq!(harness.pending(), 0);
+}
+
+#[test]
+fn unsent_edits_of_a_path_become_one_operation() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "one");
+    harness.now_ms += 1;
+    let last = harness.write(&a, "two");
+    assert_eq!(
+        (harness.pending(), harness.engine.status().oldest_ms),
+        (1, Some(NOW))
+    );
+    let (id, request) = harness.ask();
+    let Request::Push { file, .. } = request else {
+        panic!("{request:?}")
+    };
+    assert_eq!(file.version, last);
+    assert!(
+        file.ancestors.as_slice().is_empty(),
+        "the first never existed for others"
+    );
+    harness.answer(id, Response::Stored(tag("two")));
+    assert!(harness.next().is_none());
+}
+
+#[test]
+fn a_file_that_came_and_went_unsent_is_nothing() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "one");
+    harness.engine.handle_local_delete(&a, NOW);
+    assert!(harness.next().is_none());
+    assert_eq!(harness.pending(), 0);
+}
+
+#[test]
+fn the_base_stays_among_the_ancestors_however_many_edits_fail() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let base = harness.write_through(&a, "base");
+    for edit in 0..10 {
+        harness.write(&a, &format!("edit {edit}"));
+        harness.now_ms += 60 * 60 * 1_000;
+        let (id, request) = harness.ask();
+        let Request::Push { file, .. } = request else {
+            panic!("{request:?}")
+        };
+        assert!(
+            file.ancestors.contains(&base),
+            "edit {edit}: {:?}",
+            file.ancestors
+        );
+        harness.answer(id, unreachable_hub(None));
+    }
+}
+
+#[test]
+fn a_412_that_was_my_own_lost_answer_is_success() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let version = harness.write(&a, "one");
+    let (id, _) = harness.ask();
+    harness.answer(id, Response::ConditionFailed(Some(tag("one"))));
+    let (id, request) = harness.ask();
+    assert_eq!(request, Request::Fetch { path: a.clone() });
+    let mut mine = remote("one", 0, &[]);
+    mine.version = version;
+    harness.answer(id, Response::Fetched(Box::new(mine)));
+    assert!(harness.next().is_none());
+    assert_eq!(harness.pending(), 0);
+    assert_eq!(
+        harness.engine.entry(&a).unwrap().base.version(),
+        Some(version)
+    );
+}
+
+#[test]
+fn a_412_by_somebody_else_is_a_merge() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "mine");
+    let (id, _) = harness.ask();
+    harness.answer(id, Response::ConditionFailed(None));
+    let (id, _) = harness.ask();
+    harness.answer(id, Response::Fetched(Box::new(remote("theirs", NOW, &[]))));
+    let (_, request) = harness.ask();
+    let Request::Merge {
+        base, ours, theirs, ..
+    } = request
+    else {
+        panic!("{request:?}")
+    };
+    assert_eq!(base, None);
+    assert_eq!(ours.content, new("mine").content);
+    assert_eq!(theirs.content, new("theirs").content);
+}

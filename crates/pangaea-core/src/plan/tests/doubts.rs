@@ -1,0 +1,139 @@
+//! The rows in which what was read may be late, old, or a cache's.
+
+use super::*;
+
+#[test]
+fn what_a_delete_saw_does_not_come_back() {
+    // A late duplicate of the request that created the file.
+    let known = || gone((3, BOB), &[(2, BOB), (1, ME)], None);
+    let behind = Step::Rebase(Rebase::Behind);
+    check(
+        deleted((3, BOB), &[]),
+        known(),
+        remote((2, BOB), &[]),
+        Step::Recheck,
+    );
+    check_confirmed(
+        deleted((3, BOB), &[]),
+        known(),
+        remote((2, BOB), &[]),
+        behind.clone(),
+    );
+    check_confirmed(
+        deleted((3, BOB), &[]),
+        known(),
+        remote((1, ME), &[]),
+        behind.clone(),
+    );
+    // Its own is known for ever, however long ago it was.
+    check_confirmed(
+        deleted((9, BOB), &[]),
+        gone((9, BOB), &[], None),
+        remote((1, ME), &[]),
+        behind,
+    );
+}
+
+#[test]
+fn a_new_file_by_a_device_with_a_slow_clock_is_kept() {
+    // It never knew of the file that was deleted, and its clock is behind.
+    let (local, known) = (deleted((5, BOB), &[]), gone((5, BOB), &[(4, BOB)], None));
+    check(
+        local.clone(),
+        known.clone(),
+        remote((3, EVE), &[]),
+        Step::Recheck,
+    );
+    check_confirmed(
+        local,
+        known,
+        remote((3, EVE), &[]),
+        Step::Pull(Reason::Changed),
+    );
+}
+
+#[test]
+fn something_older_is_looked_at_again_and_then_kept_beside_the_newer() {
+    let (local, known) = (file((5, BOB), &[]), base((5, BOB), &[(4, BOB)]));
+    check(
+        local.clone(),
+        known.clone(),
+        remote((2, EVE), &[]),
+        Step::Recheck,
+    );
+    let both = Step::Merge(Origins::Unknown);
+    check_confirmed(local.clone(), known.clone(), remote((2, EVE), &[]), both);
+    // What the base is known to include is just older.
+    let behind = Step::Rebase(Rebase::Behind);
+    check_confirmed(
+        local.clone(),
+        known.clone(),
+        remote((4, BOB), &[]),
+        behind.clone(),
+    );
+    // An older delete does not delete.
+    check(
+        local.clone(),
+        known.clone(),
+        tombstone((2, EVE), &[]),
+        Step::Recheck,
+    );
+    check_confirmed(local, known, tombstone((2, EVE), &[]), behind);
+}
+
+#[test]
+fn a_file_without_a_version_succeeds_whatever_was_there_once_it_is_confirmed() {
+    let (local, known) = (file((5, BOB), &[]), base((5, BOB), &[]));
+    check(local.clone(), known.clone(), foreign((2, 0)), Step::Recheck);
+    check_confirmed(
+        local,
+        known.clone(),
+        foreign((2, 0)),
+        Step::Pull(Reason::Changed),
+    );
+    let merge = Step::Merge(Origins::Base);
+    check_confirmed(
+        file((6, ME), &[(5, BOB)]),
+        known.clone(),
+        foreign((2, 0)),
+        merge,
+    );
+    let kept = Step::Pull(Reason::EditBeatsDelete);
+    check_confirmed(deleted((6, ME), &[(5, BOB)]), known, foreign((2, 0)), kept);
+}
+
+#[test]
+fn what_does_not_say_that_it_comes_after_the_base_needs_a_second_answer() {
+    let (local, known) = (file((5, BOB), &[]), base((5, BOB), &[]));
+    check(
+        local.clone(),
+        known.clone(),
+        remote((9, EVE), &[(8, EVE)]),
+        Step::Recheck,
+    );
+    let pull = Step::Pull(Reason::Changed);
+    check_confirmed(local, known, remote((9, EVE), &[(8, EVE)]), pull.clone());
+    check(NEVER, UNKNOWN, remote((9, EVE), &[(8, EVE)]), pull);
+}
+
+#[test]
+fn the_same_tag_can_be_another_tombstone() {
+    // All empty bodies have one tag: the tombstone of a later delete looks like the one known.
+    let mut later = remote_file((4, EVE), &[(3, EVE)]);
+    later.tag = tag((2, BOB));
+    later.body = RemoteBody::Tombstone;
+    let known = gone((2, BOB), &[], Some((2, BOB)));
+    let later = Remote::File(Box::new(later));
+    check_confirmed(
+        deleted((2, BOB), &[]),
+        known.clone(),
+        later.clone(),
+        Step::Rebase(Rebase::BothGone),
+    );
+    check_confirmed(
+        file((5, ME), &[(2, BOB)]),
+        known,
+        later,
+        Step::Rebase(Rebase::Behind),
+    );
+}
