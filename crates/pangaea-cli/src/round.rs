@@ -1,7 +1,6 @@
 //! One sync until nothing more can be done now, and how that is told.
 
 use std::time::Duration;
-use std::time::SystemTime;
 
 use gaia::path::FilePath;
 use pangaea::replica::FolderReport;
@@ -19,16 +18,14 @@ use pangaea_core::state::ProblemKind;
 use pangaea_core::state::is_reserved;
 use serde_json::Value;
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::cli::Answers;
 use crate::error::CliError;
 use crate::error::Exit;
-use crate::live::Live;
-use crate::live::LiveFile;
-use crate::live::Task;
 use crate::open::Opened;
 use crate::output::Output;
-use crate::progress::Bar;
+use crate::progress;
 use crate::replica_dir::ReplicaDir;
 use crate::report::Report;
 use crate::report::exit_of;
@@ -128,31 +125,25 @@ async fn work(
     answers: Answers,
     output: &Output,
 ) -> Result<Status, CliError> {
-    let mut bar = Bar::new(output);
-    let mut live = LiveFile::new(dir);
-    let mut told_at = None;
-    let mut on_progress = move |progress: Progress| {
-        bar.show(progress);
-        let now = SystemTime::now();
-        let is_told = told_at.is_some_and(|at: SystemTime| {
-            now.duration_since(at)
-                .is_ok_and(|passed| passed < Duration::from_secs(1))
-        });
-        if bar.is_due() && !is_told {
-            told_at = Some(now);
-            live.tell(Live {
-                pid: std::process::id(),
-                task: Task::Sync,
-                in_flight: None,
-                done: progress.done,
-                left: progress.left,
-                next_try_ms: None,
-            });
-        }
+    let (sender, progress) = watch::channel(Progress { done: 0, left: 0 });
+    let mut on_progress = move |progress| {
+        sender.send_replace(progress);
     };
+    tokio::select! {
+        status = rounds(replica, answers, &mut on_progress) => status,
+        never = progress::show(dir, output, progress) => match never {},
+    }
+}
+
+/// Rounds until nothing is left to do, or to answer.
+async fn rounds(
+    replica: &mut Replica,
+    answers: Answers,
+    on_progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Status, CliError> {
     let mut left = answers;
     loop {
-        match replica.round(&mut on_progress).await? {
+        match replica.round(on_progress).await? {
             RoundEnd::Complete => return Ok(replica.status()),
             RoundEnd::Left(status) => match &status.hub {
                 HubState::Halted(question) if left.take(question) => {

@@ -225,20 +225,24 @@ impl Running {
 
     /// Asks it to stop as Ctrl-C does, and gives its exit code.
     pub(crate) fn interrupt(mut self) -> Option<i32> {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        let pid = pid.expect("a process id");
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+        signal(self.child.id());
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().expect("its state") {
-                return status.code();
+            match self.child.try_wait() {
+                Ok(Some(status)) => return status.code(),
+                Ok(None) => {}
+                Err(error) => panic!("{error}"),
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("it does not stop");
     }
+}
+
+fn signal(pid: u32) {
+    let pid = i32::try_from(pid).expect("a process id");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a process id");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
 }
 
 impl Drop for Running {
