@@ -169,7 +169,7 @@ pub(crate) struct KeyImportArgs {
 pub(crate) struct InitArgs {
     /// The folder; made if it does not exist, and what is in it already will be uploaded
     pub(crate) dir: PathBuf,
-    /// The hub's address, like https://hub.example
+    /// The hub's address, such as `https://hub.example`
     #[arg(long, value_name = "URL")]
     pub(crate) hub: String,
     /// The file of the bucket's key; without it: PANGAEA_KEY, or pangaea/key in your configuration
