@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 
 /// Up to this many bytes travel in memory; more goes through files and streams.
-pub const IN_MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub const IN_MEMORY_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Plain or stored content that can be read more than once.
 #[derive(Debug, Clone)]

@@ -184,3 +184,30 @@ async fn a_conflict_is_resolved_for_all_devices() {
     assert_eq!(b.tree(), [("photo.bin".to_owned(), lost)].into());
     assert!(b.replica.conflicts().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_of_half_a_megabyte_is_merged_like_a_small_one() {
+    let (_world, mut a, mut b) = pair().await;
+    let lines: Vec<String> = (0..20_000)
+        .map(|number| format!("line number {number}\n"))
+        .collect();
+    a.write("long.txt", lines.concat());
+    settle(&mut a, &mut b).await;
+    let mut by_a = lines.clone();
+    by_a[10] = "changed by a\n".to_owned();
+    let mut by_b = lines.clone();
+    by_b[19_000] = "changed by b\n".to_owned();
+    a.write("long.txt", by_a.concat());
+    b.write("long.txt", by_b.concat());
+    settle(&mut a, &mut b).await;
+    let mut both = lines;
+    both[10] = "changed by a\n".to_owned();
+    both[19_000] = "changed by b\n".to_owned();
+    assert_eq!(a.read("long.txt").unwrap(), both.concat());
+    assert_eq!(a.tree(), b.tree());
+    assert!(
+        a.replica.conflicts().is_empty(),
+        "{:?}",
+        a.replica.conflicts()
+    );
+}

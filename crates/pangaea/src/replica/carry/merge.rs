@@ -14,6 +14,8 @@ use pangaea_core::io::Keep;
 use pangaea_core::io::Merged;
 use pangaea_core::io::Response;
 use pangaea_core::io::Side;
+#[cfg(feature = "native")]
+use pangaea_core::media::is_mergeable;
 use pangaea_core::merge;
 use pangaea_core::policy::Strategy;
 use pangaea_core::state::LocalFile;
@@ -40,30 +42,29 @@ impl Carrier {
             Some(hash) => self.store.content(hash).await.map_err(store_failure)?,
             None => None,
         };
-        let merged = match (&our_body, &their_body) {
-            (Body::Bytes(a), Body::Bytes(b)) => {
+        let merged = match (loaded(&our_body).await, loaded(&their_body).await) {
+            (Some(a), Some(b)) => {
+                // Without a readable base nothing is guessed.
                 let base = match &base {
-                    Some(Body::Bytes(bytes)) => Some(bytes.as_ref()),
-                    Some(Body::File { .. }) | None => None,
+                    Some(body) => loaded(body).await,
+                    None => None,
                 };
                 let outcome = merge::merge(
                     strategy,
-                    base,
+                    base.as_deref(),
                     merge::Input {
-                        bytes: a,
+                        bytes: &a,
                         version: ours.version,
                     },
                     merge::Input {
-                        bytes: b,
+                        bytes: &b,
                         version: theirs.version,
                     },
                 );
                 self.keep_outcome(path, &outcome)
             }
-            // What does not fit into memory is not looked into.
-            (Body::File { .. }, _) | (_, Body::File { .. }) => {
-                merge_unread(strategy, ours.version, theirs.version)
-            }
+            // What is too large to be merged is not looked into.
+            (None, _) | (_, None) => merge_unread(strategy, ours.version, theirs.version),
         };
         match merged.copy {
             Some(Side::Ours) => {
@@ -111,5 +112,17 @@ fn merge_unread(strategy: &Strategy, ours: VersionId, theirs: VersionId) -> Merg
     Merged {
         keep: Keep::Side(winner),
         copy,
+    }
+}
+
+/// Content in memory, if it is small enough to be merged.
+async fn loaded(body: &Body) -> Option<Bytes> {
+    match body {
+        Body::Bytes(bytes) => Some(bytes.clone()),
+        #[cfg(feature = "native")]
+        Body::File { path, size } if is_mergeable(*size) => {
+            tokio::fs::read(path).await.ok().map(Bytes::from)
+        }
+        Body::File { .. } => None,
     }
 }
