@@ -181,6 +181,13 @@ impl Device {
         &self.disk.history
     }
 
+    /// Whether something is to be sent for `path`, or was sent and not answered.
+    pub fn has_pending(&self, path: &FilePath) -> bool {
+        self.engine
+            .entry(path)
+            .is_some_and(|entry| entry.pending.is_some())
+    }
+
     /// Whether the device has exactly `content` at `path`, in memory and folder, and nothing is to
     /// be sent or under way for it.
     pub fn is_settled(&self, path: &FilePath, content: Option<ContentHash>) -> bool {

@@ -18,8 +18,9 @@ pub type Author = Option<usize>;
 pub enum Sight {
     /// It does.
     Recorded,
-    /// The folder showed what was just put there, and no commit says so yet. If power fails before
-    /// one does, the edit looks as if it was made to what was there before.
+    /// The folder showed what was just put there, and no commit says so yet: if power fails before
+    /// one does, the edit looks as if it was made to what was there before. Or a stock program saw a
+    /// version whose author has no answer yet: nothing tells that what it wrote came after that.
     Unrecorded,
 }
 

@@ -277,6 +277,12 @@ impl World {
             Style::Free => self.looked.get(&path).copied().flatten(),
             Style::Relay => there,
         };
+        let is_unanswered = self.devices.iter().any(|device| device.has_pending(&path));
+        let sight = if is_unanswered {
+            Sight::Unrecorded
+        } else {
+            Sight::Recorded
+        };
         let (before, on_hub) = (self.bytes(seen), self.bytes(there));
         let token = self.oracle.new_token();
         // A program that deletes leaves no trace: a late duplicate cannot be told from a new file. A
@@ -288,7 +294,7 @@ impl World {
         let kept = after.clone().unwrap_or_default();
         self.note(|| format!("a stock program edits {path} {token}"));
         self.oracle
-            .acknowledge(None, &path, token, (&before, Sight::Recorded), &kept);
+            .acknowledge(None, &path, token, (&before, sight), &kept);
         self.oracle.excuse(&on_hub, &kept);
         match after {
             Some(bytes) => {
