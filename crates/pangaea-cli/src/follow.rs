@@ -210,6 +210,9 @@ impl Follower<'_> {
     /// Nothing can be done right now: tells how things are. True: there is something to do after
     /// all.
     async fn settle(&mut self) -> Result<bool, CliError> {
+        if self.opened.replica.scan_again().await? {
+            return Ok(true);
+        }
         let status = self.opened.replica.status();
         if let HubState::Halted(question) = &status.hub
             && self.options.answers.take(question)
