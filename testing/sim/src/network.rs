@@ -64,10 +64,11 @@ impl World {
         if device.life != packet.life && !any_life {
             return Ok(());
         }
-        if let Response::Failed(Failure::Unreachable {
-            retry_after_ms: Some(wait),
-            ..
-        }) = &answer
+        if device.life == packet.life
+            && let Response::Failed(Failure::Unreachable {
+                retry_after_ms: Some(wait),
+                ..
+            }) = &answer
         {
             device.not_before_ms = device.not_before_ms.max(self.now_ms + wait);
         }

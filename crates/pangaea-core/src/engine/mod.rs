@@ -196,7 +196,7 @@ impl Engine {
             {
                 entry.problem = None;
             }
-            if !entry.is_clean() {
+            if !entry.is_clean() || entry.pending.is_some() {
                 engine.ready.insert(path.clone());
             }
         }

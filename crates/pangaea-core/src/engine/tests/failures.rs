@@ -268,3 +268,21 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
         Some(&tag("one"))
     );
 }
+
+#[test]
+fn a_delete_of_what_was_perhaps_sent_leaves_the_journal_after_a_restart() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "one");
+    let (id, _) = harness.ask();
+    let busy = Failure::Busy {
+        message: "busy".to_owned(),
+    };
+    harness.answer(id, Response::Failed(busy));
+    harness.engine.handle_local_delete(&a, NOW);
+    let commit = harness.engine.take_commit();
+    let options = Options::new(harness.engine.device(), 8);
+    harness.engine = Engine::load(options, commit.entries, commit.counters);
+    assert_eq!(harness.pending(), 1);
+    assert!(harness.next().is_none());
+    assert_eq!(harness.pending(), 0);
+}
