@@ -32,7 +32,11 @@ impl Device {
 
     /// `pangaea --json COMMAND FOLDER ARGUMENTS…`.
     pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
-        let words = [OsStr::new("--json"), command.as_ref(), self.folder.as_os_str()];
+        let words = [
+            OsStr::new("--json"),
+            command.as_ref(),
+            self.folder.as_os_str(),
+        ];
         let mut built = self.place.pangaea(words);
         built.args(arguments);
         built

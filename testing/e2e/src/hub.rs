@@ -71,7 +71,9 @@ impl HubProcess {
 
     /// Kills it.
     pub fn kill(&mut self) -> bool {
-        self.running.take().is_some_and(|mut process| process.kill())
+        self.running
+            .take()
+            .is_some_and(|mut process| process.kill())
     }
 
     /// Everything that a listing tells about a bucket.
@@ -120,7 +122,9 @@ fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     // Nothing here speaks TLS, but the library wants to know how it would.
     PROVIDER.call_once(|| {
-        rustls::crypto::ring::default_provider().install_default().ok();
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
     });
     reqwest::Client::builder()
         .timeout(Duration::from_secs(60))
@@ -131,7 +135,10 @@ fn client() -> reqwest::Client {
 
 /// Status and body of the answer, if there is one.
 fn http(request: reqwest::RequestBuilder) -> Option<(u16, String)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let answer = request.send().await.ok()?;
         let status = answer.status().as_u16();

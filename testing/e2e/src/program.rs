@@ -47,7 +47,9 @@ fn build() -> PathBuf {
     }
     // What cargo tells the program that it runs would make build scripts run again.
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_"))
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_"))
             || name == "CARGO_MANIFEST_DIR"
         {
             command.env_remove(name);
@@ -96,8 +98,15 @@ impl Place {
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).unwrap())
             .stderr(File::create(&stderr).unwrap());
-        let child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
-        Process { child, line, stdout, stderr }
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+        Process {
+            child,
+            line,
+            stdout,
+            stderr,
+        }
     }
 
     /// Runs a command to its end.

@@ -11,7 +11,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -21,14 +21,14 @@ impl Random {
 
     /// A number from 0 up to and without `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.number() % end
     }
 
     /// Bytes that do not compress.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(count + 8);
         while bytes.len() < count {
-            bytes.extend_from_slice(&self.next().to_le_bytes());
+            bytes.extend_from_slice(&self.number().to_le_bytes());
         }
         bytes.truncate(count);
         bytes
@@ -42,7 +42,7 @@ impl Random {
         ];
         let mut text = String::with_capacity(count + 64);
         while text.len() < count {
-            let number = self.next();
+            let number = self.number();
             for shift in 0..8 {
                 let word = usize::try_from((number >> (shift * 8)) & 15).unwrap();
                 text.push_str(WORDS[word]);

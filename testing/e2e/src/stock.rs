@@ -25,10 +25,15 @@ impl StockClient {
     #[track_caller]
     pub fn new(hub_url: String, key: &SecretKey) -> Self {
         assert!(
-            Path::new(FOLDER).join("node_modules/@stacks/storage").is_dir(),
+            Path::new(FOLDER)
+                .join("node_modules/@stacks/storage")
+                .is_dir(),
             "the stock client is not installed: run cargo xtask setup"
         );
-        Self { hub_url, key: key.clone() }
+        Self {
+            hub_url,
+            key: key.clone(),
+        }
     }
 
     /// Has one client perform these requests in order; returns one answer for each.
@@ -43,14 +48,21 @@ impl StockClient {
             .stdout(Stdio::piped())
             .spawn()
             .expect("Node runs: run cargo xtask setup");
-        let lines: String = requests.iter().map(|request| format!("{request}\n")).collect();
+        let lines: String = requests
+            .iter()
+            .map(|request| format!("{request}\n"))
+            .collect();
         let mut stdin = child.stdin.take().unwrap();
         // The client reads as it works, and what it answers may fill its pipe before it has read
         // everything.
         let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap().unwrap();
-        assert!(output.status.success(), "the stock client ended with {}", output.status);
+        assert!(
+            output.status.success(),
+            "the stock client ended with {}",
+            output.status
+        );
         let answers: Vec<Value> = String::from_utf8(output.stdout)
             .unwrap()
             .lines()
@@ -81,7 +93,9 @@ impl StockClient {
 /// The content of an answer to a `get`.
 #[track_caller]
 pub fn content(answer: &Value) -> Vec<u8> {
-    let text = answer["base64"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    let text = answer["base64"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"));
     BASE64.decode(text).unwrap()
 }
 

@@ -25,7 +25,11 @@ fn collect(root: &Path, folder: &Path, tree: &mut BTreeMap<String, Vec<u8>>) {
         if kind.is_dir() {
             collect(root, &path, tree);
         } else {
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             tree.insert(name, fs::read(&path).unwrap());
         }
     }
@@ -41,7 +45,10 @@ pub fn assert_same_tree(one: &Path, other: &Path) {
 #[track_caller]
 pub fn assert_same(one: &BTreeMap<String, Vec<u8>>, other: &BTreeMap<String, Vec<u8>>) {
     let mut words = String::new();
-    for name in one.keys().chain(other.keys().filter(|name| !one.contains_key(*name))) {
+    for name in one
+        .keys()
+        .chain(other.keys().filter(|name| !one.contains_key(*name)))
+    {
         let (left, right) = (one.get(name), other.get(name));
         if left != right {
             words += &format!("{name:?}: {} against {}\n", shown(left), shown(right));
@@ -65,7 +72,12 @@ pub fn diff(one: &Path, other: &Path, excluded: &[&str]) -> String {
     for pattern in excluded {
         command.args(["-x", pattern]);
     }
-    let output = command.arg(one).arg(other).env("LC_ALL", "C").output().unwrap();
+    let output = command
+        .arg(one)
+        .arg(other)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
     let mut words = String::from_utf8_lossy(&output.stdout).into_owned();
     words += &String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.success(), words.is_empty(), "{words}");

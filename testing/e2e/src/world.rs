@@ -12,6 +12,9 @@ use crate::hub::Stat;
 use crate::program::Place;
 use crate::stock::StockClient;
 
+/// Set to keep the folders of tests that fail, to look into them.
+const KEEP_VARIABLE: &str = "PANGAEA_E2E_KEEP";
+
 /// Everything a test needs; gone when dropped.
 #[derive(Debug)]
 pub struct World {
@@ -41,12 +44,24 @@ impl World {
         command.arg(&key_file);
         let output = place.run(command).expect(0);
         let hex = fs::read_to_string(&key_file).unwrap();
-        assert!(!output.text().contains(hex.trim()), "the secret key was printed");
+        assert!(
+            !output.text().contains(hex.trim()),
+            "the secret key was printed"
+        );
         let key = SecretKey::from_hex(hex.trim()).unwrap();
-        assert!(output.text().contains(&key.address().to_string()), "{}", output.text());
+        assert!(
+            output.text().contains(&key.address().to_string()),
+            "{}",
+            output.text()
+        );
         let mut hub = HubProcess::new(temp.path().join("hub"), options);
         hub.start();
-        Self { hub, key, key_file, temp }
+        Self {
+            hub,
+            key,
+            key_file,
+            temp,
+        }
     }
 
     /// A folder for the test's own use.
@@ -87,6 +102,15 @@ impl World {
     #[track_caller]
     pub fn stats(&self) -> std::collections::BTreeMap<String, Stat> {
         self.hub.stats(&self.key)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os(KEEP_VARIABLE).is_some() {
+            self.temp.disable_cleanup(true);
+            eprintln!("kept: {}", self.temp.path().display());
+        }
     }
 }
 

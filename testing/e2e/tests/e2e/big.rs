@@ -26,7 +26,10 @@ fn a_file_above_the_limit_of_the_hub_waits_and_the_others_flow() {
     assert!(message.contains("large"), "{message}");
     let status = a.ask("status", &[]);
     assert_eq!(status["parked"][0]["path"], "large.bin", "{status}");
-    let words = a.pangaea(&["status", a.folder.to_str().unwrap()]).expect(0).text();
+    let words = a
+        .pangaea(&["status", a.folder.to_str().unwrap()])
+        .expect(0)
+        .text();
     assert!(words.contains("large.bin"), "{words}");
 
     b.sync();
@@ -63,13 +66,20 @@ fn names_that_a_bucket_cannot_hold_are_told_and_stay() {
         });
         assert!(is_told, "{told}");
     }
-    let words = a.pangaea(&["status", a.folder.to_str().unwrap()]).expect(0).text();
+    let words = a
+        .pangaea(&["status", a.folder.to_str().unwrap()])
+        .expect(0)
+        .text();
     assert!(words.contains("two..dots.txt"), "{words}");
     b.sync();
     assert_eq!(b.tree().into_keys().collect::<Vec<_>>(), ["fine.txt"]);
     assert_eq!(a.tree().len(), 3);
 
-    fs::rename(a.folder.join("two..dots.txt"), a.folder.join("two.dots.txt")).unwrap();
+    fs::rename(
+        a.folder.join("two..dots.txt"),
+        a.folder.join("two.dots.txt"),
+    )
+    .unwrap();
     fs::rename(a.folder.join(not_text), a.folder.join("text.txt")).unwrap();
     a.sync();
     b.sync();
@@ -82,13 +92,23 @@ fn ignored_files_stay_where_they_are() {
     let world = World::new();
     let (a, b) = (world.device("a"), world.device("b"));
     a.write(".pangaeaignore", "*.tmp\n/build/\n!keep.tmp\n");
-    for name in ["a.tmp", "sub/b.tmp", "build/out.txt", "keep.tmp", "sub/build/in.txt", "c.txt"] {
+    for name in [
+        "a.tmp",
+        "sub/b.tmp",
+        "build/out.txt",
+        "keep.tmp",
+        "sub/build/in.txt",
+        "c.txt",
+    ] {
         a.write(name, name);
     }
     a.sync();
     b.sync();
     let names: Vec<String> = b.tree().into_keys().collect();
-    assert_eq!(names, [".pangaeaignore", "c.txt", "keep.tmp", "sub/build/in.txt"]);
+    assert_eq!(
+        names,
+        [".pangaeaignore", "c.txt", "keep.tmp", "sub/build/in.txt"]
+    );
     assert_eq!(a.tree().len(), 7);
     // What is ignored here is safe from what happens elsewhere, and the rules themselves travel.
     b.write("a.tmp", "another one\n");
@@ -101,7 +121,10 @@ fn ignored_files_stay_where_they_are() {
     b.sync();
     a.sync();
     let (tree_a, tree_b) = (a.tree(), b.tree());
-    assert_eq!(tree_b.get("sub/b.tmp").map(Vec::as_slice), Some(&b"sub/b.tmp"[..]));
+    assert_eq!(
+        tree_b.get("sub/b.tmp").map(Vec::as_slice),
+        Some(&b"sub/b.tmp"[..])
+    );
     assert!(!tree_b.contains_key("build/out.txt") && tree_a.contains_key("build/out.txt"));
     // Two files of one name meet: both are kept.
     let kept: Vec<&Vec<u8>> = tree_b.values().collect();

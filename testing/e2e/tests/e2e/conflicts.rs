@@ -63,7 +63,10 @@ impl Case {
             let log = device.ask("log", &[name]);
             let rows = log["log"].as_array().unwrap();
             assert!(!rows.is_empty(), "{name} is not in the log");
-            actions.extend(rows.iter().map(|row| row["action"].as_str().unwrap().to_owned()));
+            actions.extend(
+                rows.iter()
+                    .map(|row| row["action"].as_str().unwrap().to_owned()),
+            );
         }
         actions
     }
@@ -79,16 +82,28 @@ impl Case {
     fn assert_no_conflicts(&self) {
         for device in [&self.a, &self.b] {
             let listed = device.ask("conflicts", &[]);
-            assert_eq!(listed["conflicts"].as_array().map(Vec::len), Some(0), "{listed}");
+            assert_eq!(
+                listed["conflicts"].as_array().map(Vec::len),
+                Some(0),
+                "{listed}"
+            );
         }
-        let copy = self.a.tree().into_keys().find(|name| name.contains("(conflict "));
+        let copy = self
+            .a
+            .tree()
+            .into_keys()
+            .find(|name| name.contains("(conflict "));
         assert_eq!(copy, None);
     }
 }
 
 #[test]
 fn different_files_are_just_both_there() {
-    let mut case = Case::new(&[("one.txt", "one\n"), ("two.txt", "two\n"), ("gone.txt", "x\n")]);
+    let mut case = Case::new(&[
+        ("one.txt", "one\n"),
+        ("two.txt", "two\n"),
+        ("gone.txt", "x\n"),
+    ]);
     case.offline(
         |a| {
             a.write("one.txt", "one by a\n");
@@ -121,8 +136,18 @@ fn different_lines_of_a_text_are_merged() {
     let base = text(["milk", "bread", "eggs", "tea", "salt", "rice"]);
     let mut case = Case::new(&[("list.txt", &base)]);
     case.offline(
-        |a| a.write("list.txt", text(["oat milk", "bread", "eggs", "tea", "salt", "rice"])),
-        |b| b.write("list.txt", text(["milk", "bread", "eggs", "tea", "salt", "rice\nsoap"])),
+        |a| {
+            a.write(
+                "list.txt",
+                text(["oat milk", "bread", "eggs", "tea", "salt", "rice"]),
+            )
+        },
+        |b| {
+            b.write(
+                "list.txt",
+                text(["milk", "bread", "eggs", "tea", "salt", "rice\nsoap"]),
+            )
+        },
     );
     let merged = text(["oat milk", "bread", "eggs", "tea", "salt", "rice\nsoap"]);
     assert_eq!(case.a.read("list.txt"), Some(merged));
@@ -133,14 +158,19 @@ fn different_lines_of_a_text_are_merged() {
 #[test]
 fn different_fields_of_a_json_file_are_merged() {
     let json = |colour: &str, size: u32, extra: &str| {
-        format!("{{\n  \"colour\": \"{colour}\",\n  \"size\": {size},\n  \"tags\": [\"x\"]{extra}\n}}\n")
+        format!(
+            "{{\n  \"colour\": \"{colour}\",\n  \"size\": {size},\n  \"tags\": [\"x\"]{extra}\n}}\n"
+        )
     };
     let mut case = Case::new(&[("settings.json", &json("red", 1, ""))]);
     case.offline(
         |a| a.write("settings.json", json("blue", 1, "")),
         |b| b.write("settings.json", json("red", 2, ",\n  \"new\": true")),
     );
-    assert_eq!(case.b.read("settings.json"), Some(json("blue", 2, ",\n  \"new\": true")));
+    assert_eq!(
+        case.b.read("settings.json"),
+        Some(json("blue", 2, ",\n  \"new\": true"))
+    );
     case.assert_no_conflicts();
     case.assert_logged("settings.json", "merged");
 }
@@ -153,27 +183,42 @@ fn the_same_line_edited_twice_is_kept_twice() {
         |b| b.write("line.txt", "before\nby b\nafter\n"),
     );
     // Who wrote last keeps the name.
-    assert_eq!(case.a.read("line.txt").as_deref(), Some("before\nby b\nafter\n"));
+    assert_eq!(
+        case.a.read("line.txt").as_deref(),
+        Some("before\nby b\nafter\n")
+    );
     let copies = case.copies("line.txt");
     assert_eq!(copies.len(), 1, "{copies:?}");
     assert_eq!(copies[0].1, "before\nby a\nafter\n");
     for device in [&case.a, &case.b] {
         let listed = device.ask("conflicts", &[]).to_string();
-        assert!(listed.contains("line.txt") && listed.contains(&copies[0].0), "{listed}");
+        assert!(
+            listed.contains("line.txt") && listed.contains(&copies[0].0),
+            "{listed}"
+        );
     }
     case.assert_logged("line.txt", "conflict");
 
-    case.a.run("resolve", &["line.txt", "--keep", "theirs"]).expect(0);
+    case.a
+        .run("resolve", &["line.txt", "--keep", "theirs"])
+        .expect(0);
     settle(&[&case.a, &case.b]);
     tree::assert_same_tree(&case.a.folder, &case.b.folder);
-    assert_eq!(case.b.read("line.txt").as_deref(), Some("before\nby a\nafter\n"));
+    assert_eq!(
+        case.b.read("line.txt").as_deref(),
+        Some("before\nby a\nafter\n")
+    );
     case.assert_no_conflicts();
 }
 
 #[test]
 fn an_edit_wins_over_a_delete() {
     let old = "old\n";
-    let mut case = Case::new(&[("a deletes.txt", old), ("b deletes.txt", old), ("both.txt", old)]);
+    let mut case = Case::new(&[
+        ("a deletes.txt", old),
+        ("b deletes.txt", old),
+        ("both.txt", old),
+    ]);
     case.offline(
         |a| {
             a.remove("a deletes.txt");
@@ -186,8 +231,14 @@ fn an_edit_wins_over_a_delete() {
             b.remove("both.txt");
         },
     );
-    assert_eq!(case.a.read("a deletes.txt").as_deref(), Some("edited by b\n"));
-    assert_eq!(case.a.read("b deletes.txt").as_deref(), Some("edited by a\n"));
+    assert_eq!(
+        case.a.read("a deletes.txt").as_deref(),
+        Some("edited by b\n")
+    );
+    assert_eq!(
+        case.a.read("b deletes.txt").as_deref(),
+        Some("edited by a\n")
+    );
     assert_eq!(case.a.tree().len(), 2, "{:?}", case.a.tree().keys());
     case.assert_logged("a deletes.txt", "edit-kept");
     case.assert_logged("b deletes.txt", "edit-kept");

@@ -59,8 +59,15 @@ impl Crashes {
         let devices = [world.device("a"), world.device("b")];
         let random = Random::new(seed);
         let (expected, uncertain) = (BTreeMap::new(), BTreeMap::new());
-        let mut new =
-            Self { world, devices, random, expected, uncertain, tokens: 0, kills: 0 };
+        let mut new = Self {
+            world,
+            devices,
+            random,
+            expected,
+            uncertain,
+            tokens: 0,
+            kills: 0,
+        };
         for _ in 0..FILES {
             new.edit();
         }
@@ -131,8 +138,8 @@ impl Crashes {
     /// A sync is killed, while the other device may be syncing too.
     fn killed_sync(&mut self) {
         let victim = usize::try_from(self.random.below(2)).unwrap();
-        let other = (self.random.below(2) == 0)
-            .then(|| self.devices[1 - victim].start("sync", &[]));
+        let other =
+            (self.random.below(2) == 0).then(|| self.devices[1 - victim].start("sync", &[]));
         let mut sync = self.devices[victim].start("sync", &[]);
         let moment = self.kill_moment();
         self.edit_until(moment);
@@ -149,8 +156,12 @@ impl Crashes {
     /// The hub is killed under one or two syncs, and comes back during them or after.
     fn killed_hub(&mut self) {
         let count = 1 + usize::try_from(self.random.below(2)).unwrap();
-        let syncs: Vec<Process> =
-            self.devices.iter().take(count).map(|device| device.start("sync", &[])).collect();
+        let syncs: Vec<Process> = self
+            .devices
+            .iter()
+            .take(count)
+            .map(|device| device.start("sync", &[]))
+            .collect();
         let moment = self.kill_moment();
         self.edit_until(moment);
         assert!(self.world.hub.kill(), "the hub ended by itself");
@@ -237,7 +248,12 @@ impl Crashes {
             if found.get(path) == self.expected.get(path) {
                 continue;
             }
-            let original = path.replace(" (conflict ", "\0.").split('\0').next().unwrap().to_owned();
+            let original = path
+                .replace(" (conflict ", "\0.")
+                .split('\0')
+                .next()
+                .unwrap()
+                .to_owned();
             let ending = path.rsplit_once('.').unwrap().1;
             let original = match original == *path {
                 true => original,
@@ -258,8 +274,10 @@ impl Crashes {
         listed.retain(|name| !name.starts_with(".pangaea/"));
         listed.sort();
         assert!(listed.iter().eq(self.expected.keys()), "{listed:?}");
-        let gets: Vec<_> =
-            listed.iter().map(|path| json!({ "operation": "get", "path": path })).collect();
+        let gets: Vec<_> = listed
+            .iter()
+            .map(|path| json!({ "operation": "get", "path": path }))
+            .collect();
         let answers = client.perform(&gets);
         let read = |(path, answer): (&String, _)| (path.clone(), stock::content(answer));
         let stored: BTreeMap<String, Vec<u8>> = listed.iter().zip(&answers).map(read).collect();

@@ -17,6 +17,9 @@ fn every_file_of_tests_is_listed() {
     for file in std::fs::read_dir(folder).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         let module = name.strip_suffix(".rs").unwrap();
-        assert!(module == "main" || listed.contains(&format!("mod {module};")), "{module}");
+        assert!(
+            module == "main" || listed.contains(&format!("mod {module};")),
+            "{module}"
+        );
     }
 }

@@ -32,13 +32,17 @@ fn everything_local_works_while_the_hub_is_down() {
 
     let source = world.folder("elsewhere").join("source.txt");
     fs::write(&source, "put while away\n").unwrap();
-    a.run("put", &["put/new.txt", source.to_str().unwrap()]).expect(0);
+    a.run("put", &["put/new.txt", source.to_str().unwrap()])
+        .expect(0);
     assert_eq!(a.read("put/new.txt").as_deref(), Some("put while away\n"));
     a.run("rm", &["gone.txt"]).expect(0);
     assert_eq!(a.read("gone.txt"), None);
     a.write("edited.txt", "written while away\n");
     let listed = a.ask("ls", &[]).to_string();
-    assert!(listed.contains("kept.txt") && listed.contains("put/new.txt"), "{listed}");
+    assert!(
+        listed.contains("kept.txt") && listed.contains("put/new.txt"),
+        "{listed}"
+    );
     assert!(!listed.contains("gone.txt"), "{listed}");
     for (path, content) in [("kept.txt", "kept\n"), ("put/new.txt", "put while away\n")] {
         assert_eq!(a.run("cat", &[path]).expect(0).text(), content);
@@ -51,7 +55,10 @@ fn everything_local_works_while_the_hub_is_down() {
     assert_eq!(told["state"], "pending", "{told}");
     assert_eq!(told["pending"]["count"], 3, "{told}");
     assert_eq!(told["error"]["kind"], "unreachable", "{told}");
-    assert!(told["error"]["message"].as_str().unwrap().len() > 10, "{told}");
+    assert!(
+        told["error"]["message"].as_str().unwrap().len() > 10,
+        "{told}"
+    );
 
     let status = a.ask("status", &[]);
     assert_eq!(status["pending"]["count"], 3, "{status}");
@@ -62,14 +69,21 @@ fn everything_local_works_while_the_hub_is_down() {
     assert!(status["last_success"].is_string(), "{status}");
     let place = a.folder.to_str().unwrap();
     let words = a.pangaea(&["sync", place]).expect(3).text();
-    assert!(words.contains("3 changes wait") && words.contains("cannot be reached"), "{words}");
+    assert!(
+        words.contains("3 changes wait") && words.contains("cannot be reached"),
+        "{words}"
+    );
     let words = a.pangaea(&["status", place]).expect(0).text();
-    assert!(words.contains("3 changes wait") && words.contains("cannot be reached"), "{words}");
+    assert!(
+        words.contains("3 changes wait") && words.contains("cannot be reached"),
+        "{words}"
+    );
     assert!(words.contains(&world.hub.url()), "which hub? {words}");
 
     // A deleted file can be had back, and is gone from what waits.
     let version = log["versions"][0]["version"].as_str().unwrap();
-    a.run("restore", &["gone.txt", "--version", version]).expect(0);
+    a.run("restore", &["gone.txt", "--version", version])
+        .expect(0);
     assert_eq!(a.read("gone.txt").as_deref(), Some("gone\n"));
 
     world.hub.start();
@@ -89,7 +103,9 @@ fn a_watching_device_syncs_by_itself_when_the_hub_is_back() {
     let mut watch_a = a.start("sync", &["--watch", "--poll", "1"]);
     let mut watch_b = b.start("sync", &["--watch", "--poll", "1"]);
     let arrives = |device: &Device, path: &str, content: &str, limit| {
-        wait_for(path, limit, || device.read(path).filter(|found| found == content));
+        wait_for(path, limit, || {
+            device.read(path).filter(|found| found == content)
+        });
     };
     arrives(&b, "first.txt", "first\n", TRAVEL_LIMIT);
     // Both ways, by the folder's own events.
@@ -98,7 +114,9 @@ fn a_watching_device_syncs_by_itself_when_the_hub_is_back() {
     arrives(&a, "deep/second.txt", "second\n", TRAVEL_LIMIT);
     arrives(&b, "first.txt", "first, edited\n", TRAVEL_LIMIT);
     a.remove("deep/second.txt");
-    wait_for("the delete", TRAVEL_LIMIT, || (b.read("deep/second.txt").is_none()).then_some(()));
+    wait_for("the delete", TRAVEL_LIMIT, || {
+        (b.read("deep/second.txt").is_none()).then_some(())
+    });
 
     world.hub.kill();
     a.write("away.txt", "written while the hub was away\n");
@@ -111,17 +129,28 @@ fn a_watching_device_syncs_by_itself_when_the_hub_is_back() {
         });
     }
     // Another process may look and write meanwhile.
-    assert_eq!(a.run("cat", &["away.txt"]).expect(0).text(), "written while the hub was away\n");
+    assert_eq!(
+        a.run("cat", &["away.txt"]).expect(0).text(),
+        "written while the hub was away\n"
+    );
     let source = world.folder("elsewhere").join("source.txt");
     fs::write(&source, "put beside the watcher\n").unwrap();
-    a.run("put", &["put.txt", source.to_str().unwrap()]).expect(0);
+    a.run("put", &["put.txt", source.to_str().unwrap()])
+        .expect(0);
 
     world.hub.start();
-    arrives(&b, "away.txt", "written while the hub was away\n", RECOVERY_LIMIT);
+    arrives(
+        &b,
+        "away.txt",
+        "written while the hub was away\n",
+        RECOVERY_LIMIT,
+    );
     arrives(&b, "put.txt", "put beside the watcher\n", RECOVERY_LIMIT);
     arrives(&a, "first.txt", "first, edited by b\n", RECOVERY_LIMIT);
     for device in [&a, &b] {
-        wait_for("nothing waits", RECOVERY_LIMIT, || (waiting(device) == 0).then_some(()));
+        wait_for("nothing waits", RECOVERY_LIMIT, || {
+            (waiting(device) == 0).then_some(())
+        });
     }
     tree::assert_same_tree(&a.folder, &b.folder);
     assert!(watch_a.is_running() && watch_b.is_running());

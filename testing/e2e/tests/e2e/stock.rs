@@ -74,8 +74,20 @@ impl StockFile {
     }
 }
 
-fn file(path: &'static str, content: Content, encrypt: bool, sign: bool, extra: Value) -> StockFile {
-    StockFile { path, content, encrypt, sign, extra }
+fn file(
+    path: &'static str,
+    content: Content,
+    encrypt: bool,
+    sign: bool,
+    extra: Value,
+) -> StockFile {
+    StockFile {
+        path,
+        content,
+        encrypt,
+        sign,
+        extra,
+    }
 }
 
 fn files() -> Vec<StockFile> {
@@ -85,16 +97,52 @@ fn files() -> Vec<StockFile> {
     let base64 = || json!({ "encoding": "base64" });
     let typed = |kind: &str| json!({ "contentType": kind });
     vec![
-        file("stock/hex.txt", Text("hex: größe\n"), true, false, json!({})),
+        file(
+            "stock/hex.txt",
+            Text("hex: größe\n"),
+            true,
+            false,
+            json!({}),
+        ),
         file("stock/hex.bin", Bytes(BINARY), true, false, json!({})),
         file("stock/base64.txt", Text("base64\n"), true, false, base64()),
         file("stock/base64.bin", Bytes(BINARY), true, false, base64()),
-        file("stock/signed secret.txt", Text("signed, encrypted\n"), true, true, json!({})),
-        file("stock/signed-base64.bin", Bytes(BINARY), true, true, base64()),
-        file("stock/plain.txt", Text("plain text\n"), false, false, json!({})),
-        file("stock/plain.json", Text("{\"a\": 1}"), false, false, typed("application/json")),
+        file(
+            "stock/signed secret.txt",
+            Text("signed, encrypted\n"),
+            true,
+            true,
+            json!({}),
+        ),
+        file(
+            "stock/signed-base64.bin",
+            Bytes(BINARY),
+            true,
+            true,
+            base64(),
+        ),
+        file(
+            "stock/plain.txt",
+            Text("plain text\n"),
+            false,
+            false,
+            json!({}),
+        ),
+        file(
+            "stock/plain.json",
+            Text("{\"a\": 1}"),
+            false,
+            false,
+            typed("application/json"),
+        ),
         file("stock/plain.bin", Bytes(BINARY), false, false, json!({})),
-        file("stock/signed.txt", Text("signed, plain\n"), false, true, json!({})),
+        file(
+            "stock/signed.txt",
+            Text("signed, plain\n"),
+            false,
+            true,
+            json!({}),
+        ),
         file("stock/signed.bin", Bytes(BINARY), false, true, json!({})),
         file("stock/empty.txt", Text(""), false, false, json!({})),
         file("stock/empty-secret.txt", Text(""), true, false, json!({})),
@@ -104,8 +152,10 @@ fn files() -> Vec<StockFile> {
 /// What is in the folder, as the stock client wrote it; nothing else, no file of signatures.
 #[track_caller]
 fn assert_folder_holds(device: &Device, files: &[StockFile]) {
-    let expected: BTreeMap<String, Vec<u8>> =
-        files.iter().map(|file| (file.path.to_owned(), file.content.bytes().to_vec())).collect();
+    let expected: BTreeMap<String, Vec<u8>> = files
+        .iter()
+        .map(|file| (file.path.to_owned(), file.content.bytes().to_vec()))
+        .collect();
     pangaea_e2e::tree::assert_same(&device.tree(), &expected);
 }
 
@@ -121,7 +171,11 @@ fn files_of_the_stock_client_are_read_edited_and_deleted() {
     let stored = world.stats();
     device.sync();
     for (name, stat) in &stored {
-        assert_eq!(world.stats().get(name), Some(stat), "{name} was written without being edited");
+        assert_eq!(
+            world.stats().get(name),
+            Some(stat),
+            "{name} was written without being edited"
+        );
     }
 
     for file in &mut files {
@@ -135,8 +189,18 @@ fn files_of_the_stock_client_are_read_edited_and_deleted() {
     device.sync();
     let answers = client.perform(&files.iter().map(StockFile::get).collect::<Vec<_>>());
     for (file, answer) in files.iter().zip(&answers) {
-        assert_eq!(stock::content(answer), file.content.bytes(), "{}", file.path);
-        assert_eq!(answer["kind"], file.content.kind(), "{}: {answer}", file.path);
+        assert_eq!(
+            stock::content(answer),
+            file.content.bytes(),
+            "{}",
+            file.path
+        );
+        assert_eq!(
+            answer["kind"],
+            file.content.kind(),
+            "{}: {answer}",
+            file.path
+        );
     }
 
     // The stock client edits what the folder wrote.
@@ -158,13 +222,17 @@ fn files_of_the_stock_client_are_read_edited_and_deleted() {
     }
     device.sync();
     assert_folder_holds(&device, &[]);
-    for (file, answer) in
-        here.iter().zip(client.session(&here.iter().map(StockFile::get).collect::<Vec<_>>()))
+    for (file, answer) in here
+        .iter()
+        .zip(client.session(&here.iter().map(StockFile::get).collect::<Vec<_>>()))
     {
         assert_eq!(answer["error"]["status"], 404, "{}: {answer}", file.path);
     }
-    let left: Vec<String> =
-        client.list().into_iter().filter(|name| !name.starts_with(".pangaea/")).collect();
+    let left: Vec<String> = client
+        .list()
+        .into_iter()
+        .filter(|name| !name.starts_with(".pangaea/"))
+        .collect();
     assert!(left.is_empty(), "{left:?} are left in the bucket");
 }
 
@@ -200,9 +268,13 @@ fn new_files_of_the_folder_are_read_by_the_stock_client() {
     assert_eq!(answers[texts.len()]["kind"], "bytes");
     assert_eq!(stock::content(&answers[texts.len() + 1]), b"");
     // Encrypted is what nobody can read without being asked to decrypt.
-    let raw = client.perform(&[json!({ "operation": "get", "path": "note.txt", "decrypt": false })]);
+    let raw =
+        client.perform(&[json!({ "operation": "get", "path": "note.txt", "decrypt": false })]);
     let raw = String::from_utf8(stock::content(&raw[0])).unwrap();
-    assert!(raw.contains("cipherText") && !raw.contains("a note"), "{raw}");
+    assert!(
+        raw.contains("cipherText") && !raw.contains("a note"),
+        "{raw}"
+    );
 }
 
 #[test]

@@ -44,10 +44,18 @@ fn a_real_tree_arrives_and_a_second_sync_sends_nothing() {
     assert!(stored.len() >= files, "{} files stored", stored.len());
     for device in [&a, &b, &a, &b] {
         let told = device.sync();
-        assert_eq!((&told["sent"], &told["received"]), (&json!(0), &json!(0)), "{told}");
+        assert_eq!(
+            (&told["sent"], &told["received"]),
+            (&json!(0), &json!(0)),
+            "{told}"
+        );
     }
     // Each write has a time of its own, even of bytes that are there already.
-    assert_eq!(world.stats(), stored, "a sync with nothing to send sent something");
+    assert_eq!(
+        world.stats(),
+        stored,
+        "a sync with nothing to send sent something"
+    );
     assert_eq!(tree::diff(&a.folder, &b.folder, EXCLUDED), "");
     tree::assert_same(&a.tree(), &made);
 }
@@ -58,7 +66,9 @@ fn make_tree(root: &Path) -> usize {
     let mut count = 0;
     for number in 0..GENERATED_FILES {
         let depth = random.below(5);
-        let folder: String = (0..depth).map(|_| format!("d{}/", random.below(6))).collect();
+        let folder: String = (0..depth)
+            .map(|_| format!("d{}/", random.below(6)))
+            .collect();
         let (name, content) = match number % 5 {
             0 => (format!("{number}.txt"), text(&mut random)),
             1 => (format!("{number}.bin"), bytes(&mut random)),
@@ -83,13 +93,21 @@ fn text(random: &mut Random) -> Vec<u8> {
 
 fn bytes(random: &mut Random) -> Vec<u8> {
     // A few beyond the sizes that are kept in one piece, or in the store itself.
-    let limit = if random.below(40) == 0 { 2_000_000 } else { 8_000 };
+    let limit = if random.below(40) == 0 {
+        2_000_000
+    } else {
+        8_000
+    };
     let size = usize::try_from(random.below(limit)).unwrap();
     random.bytes(size)
 }
 
 fn fields(random: &mut Random) -> Vec<u8> {
-    format!("{{\n  \"id\": {},\n  \"tags\": [\"a\", \"b\"]\n}}\n", random.next()).into_bytes()
+    format!(
+        "{{\n  \"id\": {},\n  \"tags\": [\"a\", \"b\"]\n}}\n",
+        random.number()
+    )
+    .into_bytes()
 }
 
 /// Names that have gone wrong somewhere, sometime.
@@ -157,7 +175,9 @@ fn copy_of_documentation(root: &Path) -> usize {
     let mut found = Vec::new();
     let mut folders = vec![Path::new("/usr/share/doc").to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         let mut entries: Vec<_> = entries.flatten().collect();
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {

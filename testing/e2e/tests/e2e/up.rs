@@ -30,7 +30,9 @@ fn up_and_join_as_a_person_does() {
     a.write("was there before.txt", "from a\n");
     let (mut running, link) = up(&a);
     // `up` sends by itself; a join right after it may come before that.
-    wait_for("stored", LIMIT, || running.stdout().contains("\"settled\"").then_some(()));
+    wait_for("stored", LIMIT, || {
+        running.stdout().contains("\"settled\"").then_some(())
+    });
     b.write("b has this.txt", "from b\n");
     let place = b.folder.to_str().unwrap();
     b.pangaea(&["--json", "join", &link, place]).expect(0);
@@ -40,9 +42,13 @@ fn up_and_join_as_a_person_does() {
 
     let mut joined = b.start("sync", &["--watch", "--poll", "1"]);
     a.write("later.txt", "later\n");
-    wait_for("later", LIMIT, || b.read("later.txt").filter(|text| text == "later\n"));
+    wait_for("later", LIMIT, || {
+        b.read("later.txt").filter(|text| text == "later\n")
+    });
     b.remove("later.txt");
-    wait_for("the delete", LIMIT, || a.read("later.txt").is_none().then_some(()));
+    wait_for("the delete", LIMIT, || {
+        a.read("later.txt").is_none().then_some(())
+    });
 
     // Everything is stopped and started again: the same hub, the same bucket, the same link.
     assert!(running.kill() && joined.kill());
@@ -51,8 +57,12 @@ fn up_and_join_as_a_person_does() {
     let (_running, again) = up(&a);
     assert_eq!(again, link);
     let _joined = b.start("sync", &["--watch", "--poll", "1"]);
-    wait_for("while down a", LIMIT, || b.read("while down a.txt").filter(|text| text == "a\n"));
-    wait_for("while down b", LIMIT, || a.read("while down b.txt").filter(|text| text == "b\n"));
+    wait_for("while down a", LIMIT, || {
+        b.read("while down a.txt").filter(|text| text == "a\n")
+    });
+    wait_for("while down b", LIMIT, || {
+        a.read("while down b.txt").filter(|text| text == "b\n")
+    });
     tree::assert_same_tree(&a.folder, &b.folder);
 }
 

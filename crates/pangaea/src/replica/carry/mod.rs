@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use gaia::address::Address;
@@ -105,6 +106,8 @@ pub(super) struct Carrier {
     /// Plain files that a stock client signed: their signature files are kept up to date and not
     /// shown.
     signed: Mutex<BTreeMap<FilePath, Option<ETag>>>,
+    /// The bucket was listed, so `signed` is complete.
+    has_listed: AtomicBool,
     /// Names on the hub that no path here can hold.
     unusable: Mutex<BTreeSet<String>>,
 }
@@ -121,6 +124,7 @@ impl Carrier {
             policy: Mutex::default(),
             fetched: Mutex::default(),
             signed: Mutex::default(),
+            has_listed: AtomicBool::new(false),
             unusable: Mutex::default(),
         }
     }

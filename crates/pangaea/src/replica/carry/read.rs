@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 #[cfg(feature = "native")]
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Carrier {
     pub(super) async fn list(&self) -> Result<Response, Failure> {
@@ -49,6 +50,7 @@ impl Carrier {
             .filter_map(|signer| gaia::signed::signature_path(signer).ok())
             .collect();
         *lock(&self.signed) = signed;
+        self.has_listed.store(true, Ordering::Release);
         *lock(&self.unusable) = listing.unusable.into_iter().collect();
         let visible = listing
             .files
@@ -65,7 +67,7 @@ impl Carrier {
 
     /// Whether a small `.sig` file is what the stock clients put beside a signed plain file, and
     /// not, say, somebody's GnuPG signature.
-    async fn is_signature(&self, path: &FilePath) -> Result<bool, Failure> {
+    pub(super) async fn is_signature(&self, path: &FilePath) -> Result<bool, Failure> {
         let Some(mut read) = self.hub.read(path).await.map_err(failure)? else {
             return Ok(false);
         };

@@ -28,6 +28,7 @@ use pangaea_core::version::ContentHash;
 use pangaea_core::version::VersionId;
 #[cfg(feature = "native")]
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Carrier {
     pub(super) async fn push(
@@ -232,11 +233,35 @@ impl Carrier {
                 HubOutcome::Absent => Response::ConditionFailed(None),
             }
         };
-        let signature = lock(&self.signed).remove(path);
-        if let (Some(Some(tag)), Ok(beside)) = (signature, gaia::signed::signature_path(path)) {
-            self.hub.delete(&beside, &tag).await.map_err(failure)?;
+        // A file that is still there keeps its signature.
+        if !matches!(response, Response::ConditionFailed(_)) {
+            self.remove_signature(path).await?;
         }
         Ok(response)
+    }
+
+    /// Removes the signature file of a file that is gone. A failure has the whole removal tried
+    /// again.
+    async fn remove_signature(&self, path: &FilePath) -> Result<(), Failure> {
+        let Ok(beside) = gaia::signed::signature_path(path) else {
+            return Ok(());
+        };
+        let known = lock(&self.signed).get(path).cloned();
+        let tag = match known {
+            Some(tag) => tag,
+            None if self.has_listed.load(Ordering::Acquire) => None,
+            // Deletes found in the folder may be faster than the first listing.
+            None if self.is_signature(&beside).await? => {
+                let read = self.hub.read(&beside).await.map_err(failure)?;
+                read.and_then(|read| read.tag)
+            }
+            None => None,
+        };
+        if let Some(tag) = tag {
+            self.hub.delete(&beside, &tag).await.map_err(failure)?;
+        }
+        lock(&self.signed).remove(path);
+        Ok(())
     }
 
     pub(super) async fn sweep(&self, path: &FilePath, tag: &ETag) -> Result<Response, Failure> {
