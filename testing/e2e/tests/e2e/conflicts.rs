@@ -140,13 +140,13 @@ fn different_lines_of_a_text_are_merged() {
             a.write(
                 "list.txt",
                 text(["oat milk", "bread", "eggs", "tea", "salt", "rice"]),
-            )
+            );
         },
         |b| {
             b.write(
                 "list.txt",
                 text(["milk", "bread", "eggs", "tea", "salt", "rice\nsoap"]),
-            )
+            );
         },
     );
     let merged = text(["oat milk", "bread", "eggs", "tea", "salt", "rice\nsoap"]);
