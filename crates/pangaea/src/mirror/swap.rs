@@ -200,8 +200,12 @@ impl Swap<'_> {
                 let displaced = self.hand_over(saved.unwrap_or(out), current)?;
                 Ok(self.placed(&staged.placing, Some(displaced)))
             }
-            // The user made a new file meanwhile. What is out had been seen before.
-            Err(Errno::EXIST) => Ok(Swapped::Differs),
+            // The user made a new file meanwhile, which replaces the one that is out. That one had
+            // been seen before; it stays on the bench until the replica is opened again.
+            Err(Errno::EXIST) => {
+                out.keep();
+                Ok(Swapped::Differs)
+            }
             Err(errno) => {
                 self.put_back(out);
                 Err(errno.into())
