@@ -8,6 +8,7 @@ use gaia::path::FilePath;
 use pangaea_core::commit::Commit;
 use pangaea_core::commit::Counters;
 use pangaea_core::engine::Engine;
+use pangaea_core::engine::LocalFiles;
 use pangaea_core::engine::Options;
 use pangaea_core::io::NewContent;
 use pangaea_core::io::RequestId;
@@ -77,6 +78,8 @@ pub struct Device {
     pub(crate) applying: BTreeSet<FilePath>,
     /// Paths whose folder shows what was applied there and is not stored as known yet.
     pub(crate) unrecorded: BTreeSet<FilePath>,
+    /// Those of them that a crash left so, until replica and hub agree on the path again.
+    doubted: BTreeSet<FilePath>,
     /// What a crash made of them: path, content that is remembered, content in the folder.
     phantoms: Vec<Phantom>,
     /// Writes to the folder that are reported but not durable: a planted bug.
@@ -93,12 +96,20 @@ fn policy() -> Policy {
     Policy::from_json(rules).expect("the simulator's own policy is valid")
 }
 
-fn options(id: DeviceId, seed: u64, tombstone_ms: u64) -> Options {
+fn options(id: DeviceId, seed: u64, tombstone_ms: u64, local_files: LocalFiles) -> Options {
     let mut options = Options::new(id, seed);
+    options.local_files = local_files;
     options.in_flight_max = 4;
     options.tombstone_ms = tombstone_ms;
     options.mass_delete_floor = 1_000;
     options
+}
+
+fn local_files<T>(folder: Option<&T>) -> LocalFiles {
+    match folder {
+        Some(_) => LocalFiles::InFolder,
+        None => LocalFiles::InStore,
+    }
 }
 
 impl Device {
@@ -108,7 +119,11 @@ impl Device {
         let folder = rng.chance(50).then(BTreeMap::new);
         let seed = rng.draw();
         let tombstone_ms = settings.tombstone_ms;
-        let mut engine = Engine::load(options(id, seed, tombstone_ms), [], None);
+        let mut engine = Engine::load(
+            options(id, seed, tombstone_ms, local_files(folder.as_ref())),
+            [],
+            None,
+        );
         engine.set_policy(policy());
         Self {
             id,
@@ -123,6 +138,7 @@ impl Device {
             local_results: Vec::new(),
             applying: BTreeSet::new(),
             unrecorded: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             phantoms: Vec::new(),
             unflushed: Vec::new(),
             not_before_ms: 0,
@@ -310,6 +326,12 @@ impl Device {
             return false;
         }
         self.apply_commit(commit);
+        let engine = &self.engine;
+        self.doubted.retain(|path| {
+            let entry = engine.entry(path);
+            entry.is_some_and(|entry| !entry.is_clean() || entry.pending.is_some())
+                || self.unrecorded.contains(path)
+        });
         if let Some(folder) = &self.disk.folder {
             let entries = &self.disk.entries;
             self.unrecorded.retain(|path| {
@@ -327,7 +349,7 @@ impl Device {
 
     /// How surely the engine knows what the user sees at `path`.
     pub fn sight(&self, path: &FilePath) -> Sight {
-        if self.unrecorded.contains(path) {
+        if self.unrecorded.contains(path) || self.doubted.contains(path) {
             Sight::Unrecorded
         } else {
             Sight::Recorded
@@ -361,6 +383,7 @@ impl Device {
     /// Power off, power on, with the wall clock set to another time.
     pub fn restart(&mut self, rng: &mut Rng) {
         self.life += 1;
+        self.doubted.extend(self.unrecorded.iter().cloned());
         for path in &self.unrecorded {
             let entry = self.disk.entries.get(path);
             let known = entry
@@ -385,7 +408,12 @@ impl Device {
         self.unflushed.clear();
         self.seed = self.seed.wrapping_add(1);
         let entries = self.disk.entries.clone();
-        let options = options(self.id, self.seed, self.tombstone_ms);
+        let options = options(
+            self.id,
+            self.seed,
+            self.tombstone_ms,
+            local_files(self.disk.folder.as_ref()),
+        );
         self.engine = Engine::load(options, entries, self.disk.counters);
         self.engine.set_policy(policy());
         self.engine.handle_round_start();

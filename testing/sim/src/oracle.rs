@@ -52,6 +52,8 @@ pub struct Oracle {
     known: BTreeMap<(Author, FilePath), BTreeSet<Token>>,
     /// Lines that a stock program wiped from the hub without having seen them.
     wiped: BTreeSet<Token>,
+    /// Edits that a crash made up.
+    phantoms: u32,
     /// What each path holds if edits never cross.
     newest: BTreeMap<FilePath, Vec<u8>>,
 }
@@ -103,6 +105,7 @@ impl Oracle {
         before: (&[u8], Sight),
         after: &[u8],
     ) {
+        self.phantoms += 1;
         let newest = self.newest.get(path).cloned();
         self.acknowledge(Some(device), path, token, before, after);
         match newest {
@@ -117,6 +120,11 @@ impl Oracle {
     pub fn excuse(&mut self, on_hub: &[u8], after: &[u8]) {
         let kept = tokens(after);
         self.wiped.extend(tokens(on_hub).difference(&kept));
+    }
+
+    /// How many edits a crash made up.
+    pub fn phantoms(&self) -> u32 {
+        self.phantoms
     }
 
     /// How many edits were acknowledged.
