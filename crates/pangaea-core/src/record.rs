@@ -28,6 +28,7 @@ use crate::state::Pending;
 use crate::state::Problem;
 use crate::state::ProblemKind;
 use crate::state::Signing;
+use crate::state::Target;
 use crate::version::ContentHash;
 use crate::version::VersionId;
 
@@ -56,7 +57,10 @@ pub enum RecordError {
 
 /// Says whether an entry is to be stored at all: one that would come back blank is not.
 pub fn is_worth_storing(entry: &Entry) -> bool {
-    entry.local != Local::Never || entry.base != Base::Unknown || entry.problem.is_some()
+    entry.local != Local::Never
+        || entry.base != Base::Unknown
+        || entry.problem.is_some()
+        || entry.applying.is_some()
 }
 
 /// Writes an entry in its stored form.
@@ -69,6 +73,10 @@ pub fn encode_entry(entry: &Entry) -> Result<Vec<u8>, RecordError> {
         base: BaseRecord::of(&entry.base),
         pending: entry.pending.as_ref().map(PendingRecord::of),
         problem: entry.problem.as_ref().map(ProblemRecord::of),
+        applying: entry.applying.as_deref().map(|target| {
+            let local = LocalRecord::of(&target.local);
+            (local, BaseRecord::of(&target.base))
+        }),
     };
     let mut bytes = Vec::with_capacity(256);
     bytes.push(RECORD_FORMAT);
@@ -110,6 +118,13 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, RecordError> {
             .problem
             .map(ProblemRecord::into_problem)
             .transpose()?,
+        applying: match record.applying {
+            Some((local, base)) => Some(Box::new(Target {
+                local: local.into_local()?,
+                base: base.into_base()?,
+            })),
+            None => None,
+        },
         ..Entry::default()
     })
 }
@@ -198,6 +213,8 @@ struct EntryRecord<'a> {
     pending: Option<PendingRecord>,
     #[serde(borrow)]
     problem: Option<ProblemRecord<'a>>,
+    #[serde(borrow)]
+    applying: Option<(LocalRecord<'a>, BaseRecord<'a>)>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -185,10 +185,16 @@ impl Base {
     pub fn includes(&self, version: &VersionId) -> bool {
         match self {
             Self::Unknown => false,
-            Self::File(BaseFile { version: own, ancestors, .. })
-            | Self::Gone { version: own, ancestors, .. } => {
-                own == version || ancestors.contains(version)
-            }
+            Self::File(BaseFile {
+                version: own,
+                ancestors,
+                ..
+            })
+            | Self::Gone {
+                version: own,
+                ancestors,
+                ..
+            } => own == version || ancestors.contains(version),
         }
     }
 
@@ -317,6 +323,17 @@ impl ProblemKind {
     }
 }
 
+/// What a path will be once its file in the folder is as the engine decided. Stored before the
+/// folder is touched, so that after a crash the change in the folder is recognised as this one and
+/// not taken for an edit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// What the device will have.
+    pub local: Local,
+    /// What it will have in common with the hub.
+    pub base: Base,
+}
+
 /// All that the replica remembers of one path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
@@ -330,6 +347,8 @@ pub struct Entry {
     pub pending: Option<Pending>,
     /// Why it waits, if it does.
     pub problem: Option<Problem>,
+    /// What is being put into the folder.
+    pub applying: Option<Box<Target>>,
     /// The tag of something doubtful that the hub told of in another answer too. Not stored.
     pub suspect: Option<ETag>,
 }
@@ -342,6 +361,7 @@ impl Default for Entry {
             remote: Remote::AsBase,
             pending: None,
             problem: None,
+            applying: None,
             suspect: None,
         }
     }
@@ -365,6 +385,7 @@ impl Entry {
             && self.base == Base::Unknown
             && self.remote == Remote::AsBase
             && self.problem.is_none()
+            && self.applying.is_none()
     }
 }
 

@@ -31,6 +31,9 @@ impl Engine {
         {
             return file.version;
         }
+        if let Some(version) = self.complete_apply(path, Some(new.content), now_ms) {
+            return version;
+        }
         if let Some(version) = self.undo_unsent_edit(path, &new) {
             return version;
         }
@@ -55,6 +58,10 @@ impl Engine {
     pub fn handle_local_delete(&mut self, path: &FilePath, now_ms: u64) -> Option<VersionId> {
         let entry = self.entries.get(path)?;
         entry.local.file()?;
+        if let Some(version) = self.complete_apply(path, None, now_ms) {
+            return Some(version);
+        }
+        let entry = self.entries.get(path)?;
         let unsent = entry
             .pending
             .as_ref()
@@ -173,7 +180,9 @@ impl Engine {
             .and_then(|entry| entry.pending.clone());
         self.clear_pending(path);
         self.ensure_pending(path, now_ms);
+        self.setbacks.remove(path);
         self.update(path, |entry| {
+            entry.applying = None;
             if let (Some(pending), Some(earlier)) = (&mut entry.pending, earlier) {
                 pending.since_ms = earlier.since_ms;
                 pending.attempts = earlier.attempts;

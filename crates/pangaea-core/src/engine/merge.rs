@@ -8,6 +8,7 @@ use super::local::log_row;
 use super::step::AfterApply;
 use super::step::Next;
 use super::step::Sending;
+use super::step::base_of;
 use super::step::file_of;
 use crate::commit::Action;
 use crate::commit::Cause;
@@ -26,6 +27,7 @@ use crate::state::LocalFile;
 use crate::state::Problem;
 use crate::state::ProblemKind;
 use crate::state::Remote;
+use crate::state::Target;
 
 /// Whether a conflict copy is in place.
 enum CopyState {
@@ -112,17 +114,7 @@ impl Engine {
         let expected = Some(ours.content);
         match merged.keep {
             Keep::Side(Side::Theirs) => {
-                let to = Some(theirs);
-                let apply = Request::Apply {
-                    path: path.clone(),
-                    expected,
-                    to,
-                };
-                let after = AfterApply::Take {
-                    remote: Some(remote),
-                    cause: Cause::Lost,
-                };
-                Next::Send(Box::new((apply, Some(after))))
+                self.take(path, Some(theirs), Some(remote), Cause::Lost, now_ms)
             }
             Keep::Side(Side::Ours) => {
                 let row = history_row(path, &theirs, Cause::Lost, now_ms);
@@ -132,17 +124,27 @@ impl Engine {
                 Next::Again
             }
             Keep::New { content, size } => {
-                self.clock.observe(theirs.version.clock, now_ms);
-                let version = self.next_version(now_ms);
-                let parents = [theirs.version, ours.version].into_iter();
-                let kept = theirs.ancestors.as_slice().iter().copied();
-                let file = LocalFile {
-                    content,
-                    size,
-                    version,
-                    ancestors: Ancestors::new(parents.chain(kept)),
-                    media_type: ours.media_type,
+                let announced = self.announced_merge(path, content, theirs.version);
+                let file = announced.unwrap_or_else(|| {
+                    self.clock.observe(theirs.version.clock, now_ms);
+                    let version = self.next_version(now_ms);
+                    let parents = [theirs.version, ours.version].into_iter();
+                    let kept = theirs.ancestors.as_slice().iter().copied();
+                    LocalFile {
+                        content,
+                        size,
+                        version,
+                        ancestors: Ancestors::new(parents.chain(kept)),
+                        media_type: ours.media_type,
+                    }
+                });
+                let target = Target {
+                    local: Local::File(file.clone()),
+                    base: base_of(&remote, now_ms),
                 };
+                if !self.announce(path, target) {
+                    return Next::Again;
+                }
                 let to = Some(file.clone());
                 let apply = Request::Apply {
                     path: path.clone(),

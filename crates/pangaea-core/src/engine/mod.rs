@@ -10,6 +10,7 @@
 //! Split by input: `local` (edits), `listing`, `response` (answers to requests), `step` (carries
 //! out what [`crate::plan`] decided, with `rebase` and `merge`), `schedule` (what may run when), `status` (what to show).
 
+mod apply;
 mod listing;
 mod local;
 mod merge;
@@ -49,11 +50,22 @@ pub use self::status::Status;
 use self::step::AfterApply;
 use self::step::Sending;
 
+/// Where the local files lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalFiles {
+    /// In the store, which changes them in the same transaction as the entries.
+    InStore,
+    /// In a folder: what is put there is announced in the store before.
+    InFolder,
+}
+
 /// What an engine is told once.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// This device.
     pub device: DeviceId,
+    /// Whether local files lie in a folder that their user changes behind the engine's back.
+    pub local_files: LocalFiles,
     /// Requests under way at a time.
     pub in_flight_max: usize,
     /// How long a tombstone stays on a hub without conditional deletes, in milliseconds.
@@ -74,6 +86,7 @@ impl Options {
     pub fn new(device: DeviceId, seed: u64) -> Self {
         Self {
             device,
+            local_files: LocalFiles::InStore,
             in_flight_max: 128,
             tombstone_ms: 30 * 24 * 60 * 60 * 1_000,
             mass_delete_floor: 20,
@@ -100,6 +113,8 @@ pub struct Engine {
     ready: BTreeSet<FilePath>,
     /// Paths that wait until a time, in milliseconds since 1970.
     waiting: BTreeMap<FilePath, u64>,
+    /// How often in a row a path had to wait or was refused, in this process.
+    setbacks: BTreeMap<FilePath, u32>,
     in_flight: BTreeMap<RequestId, InFlight>,
     /// Which request a path waits for.
     busy: BTreeMap<FilePath, RequestId>,
@@ -164,6 +179,7 @@ impl Engine {
             journal: BTreeMap::new(),
             ready: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            setbacks: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             busy: BTreeMap::new(),
             next_request: 0,

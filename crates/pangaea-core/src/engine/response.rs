@@ -5,6 +5,8 @@ use gaia::path::FilePath;
 
 use super::Engine;
 use super::InFlight;
+use super::apply::reach;
+use super::apply::taken;
 use super::local::log_row;
 use super::step::AfterApply;
 use super::step::Next;
@@ -13,6 +15,7 @@ use super::step::file_of;
 use crate::commit::Action;
 use crate::commit::Cause;
 use crate::io::Event;
+use crate::io::Failure;
 use crate::io::Merged;
 use crate::io::Request;
 use crate::io::RequestId;
@@ -26,8 +29,8 @@ use crate::state::Local;
 use crate::state::LocalFile;
 use crate::state::Remote;
 use crate::state::RemoteFile;
+use crate::state::Target;
 use crate::version::ContentHash;
-use crate::version::Hlc;
 use crate::version::VersionId;
 
 /// After this many conditions that failed in a row, a path waits before it tries again.
@@ -69,6 +72,8 @@ impl Engine {
         now_ms: u64,
     ) -> bool {
         match (in_flight.request, response) {
+            // What was refused is not what the device has any more: that is sent next (I-12).
+            (request, Response::Failed(Failure::Problem { .. })) if self.is_outdated(&request) => {}
             (_, Response::Failed(failure)) => self.note_failure(concerned, failure, now_ms),
             (_, Response::ContentMissing) => self.note_content_missing(concerned),
             (Request::List, Response::Listed(files)) => self.handle_listing(files, now_ms),
@@ -117,6 +122,24 @@ impl Engine {
             _ => return false,
         }
         true
+    }
+
+    /// Whether a request was about a version that the device has replaced since.
+    fn is_outdated(&self, request: &Request) -> bool {
+        let (path, sent) = match request {
+            Request::Push { path, file, .. } => (path, file.version),
+            Request::Remove { path, version, .. } => (path, *version),
+            Request::List
+            | Request::Fetch { .. }
+            | Request::Sweep { .. }
+            | Request::Merge { .. }
+            | Request::Apply { .. } => return false,
+        };
+        let now = self
+            .entries
+            .get(path)
+            .and_then(|entry| entry.local.version());
+        now.is_some_and(|now| now != sent)
     }
 
     /// What was fetched is not in the content store any more.
@@ -188,6 +211,7 @@ impl Engine {
             entry.remote = Remote::AsBase;
             entry.suspect = None;
         });
+        self.setbacks.remove(path);
         // An edit that was made in the meantime stays pending (I-12).
         if self.entries.get(path).is_some_and(Entry::is_clean) {
             self.clear_pending(path);
@@ -233,8 +257,9 @@ impl Engine {
         };
         let same = tag.is_some() && tag.as_ref() == entry.base.tag();
         entry.remote = Remote::Seen(if same { None } else { tag });
-        let attempts = entry.pending.as_ref().map_or(0, |pending| pending.attempts);
-        if attempts > CONDITION_FAILURES_MAX {
+        let setbacks = self.setbacks.entry(path.clone()).or_default();
+        *setbacks = setbacks.saturating_add(1);
+        if *setbacks > CONDITION_FAILURES_MAX {
             self.wait_for(path, now_ms);
         }
     }
@@ -313,32 +338,10 @@ impl Engine {
         self.keep_replaced(path, cause, now_ms);
         self.clear_pending(path);
         let is_file = to.is_some();
-        let never = VersionId::new(Hlc::ZERO, self.options.device);
+        let device = self.options.device;
         self.update(path, |entry| {
-            let vanished = entry
-                .base
-                .version()
-                .or(entry.local.version())
-                .unwrap_or(never);
-            let ancestors = entry.local.ancestors();
-            entry.base = match remote {
-                Some(remote) => base_of(remote, now_ms),
-                None => Base::Gone {
-                    version: vanished,
-                    ancestors: ancestors.clone(),
-                    tombstone: None,
-                    since_ms: now_ms,
-                },
-            };
-            entry.local = match to {
-                Some(file) => Local::File(file),
-                None => Local::Deleted {
-                    version: remote.map_or(vanished, |remote| remote.version),
-                    ancestors: remote.map_or(ancestors, |remote| remote.ancestors.clone()),
-                },
-            };
-            entry.remote = Remote::AsBase;
-            entry.suspect = None;
+            let target = taken(entry, to, remote, device, now_ms);
+            reach(entry, target);
         });
         if let Some(version) = self
             .entries
@@ -368,12 +371,9 @@ impl Engine {
             self.commit.history.push(row);
         }
         let version = file.version;
-        self.update(path, |entry| {
-            entry.local = Local::File(file);
-            entry.base = base_of(remote, now_ms);
-            entry.remote = Remote::AsBase;
-            entry.suspect = None;
-        });
+        let base = base_of(remote, now_ms);
+        let local = Local::File(file);
+        self.update(path, |entry| reach(entry, Target { local, base }));
         self.ensure_pending(path, now_ms);
         self.log(log_row(path, Action::Merged, version, now_ms));
         self.events.push_back(Event::Changed { path: path.clone() });

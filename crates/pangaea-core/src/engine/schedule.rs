@@ -170,12 +170,9 @@ impl Engine {
 
     /// Leaves one path alone for a while.
     pub(super) fn wait_for(&mut self, path: &FilePath, now_ms: u64) {
-        let attempts = self
-            .entries
-            .get(path)
-            .and_then(|entry| entry.pending.as_ref())
-            .map_or(1, |pending| pending.attempts.max(1));
-        let wait = backoff::wait_ms(attempts, None, self.jitter.draw());
+        let setbacks = self.setbacks.entry(path.clone()).or_default();
+        *setbacks = setbacks.saturating_add(1);
+        let wait = backoff::wait_ms(*setbacks, None, self.jitter.draw());
         self.waiting
             .insert(path.clone(), now_ms.saturating_add(wait));
         self.ready.remove(path);

@@ -4,6 +4,7 @@
 use gaia::path::FilePath;
 
 use super::Engine;
+use super::apply::taken;
 use super::local::log_row;
 use crate::commit::Action;
 use crate::commit::Cause;
@@ -89,7 +90,7 @@ impl Engine {
             Step::Fetch => Next::send(Request::Fetch { path: path.clone() }),
             Step::Push(condition) => self.push(path, condition),
             Step::Remove(tag) => self.remove(path, tag),
-            Step::Pull(reason) => self.pull(path, reason),
+            Step::Pull(reason) => self.pull(path, reason, now_ms),
             Step::Rebase(rebase) => {
                 self.rebase(path, rebase, now_ms);
                 Next::Again
@@ -112,7 +113,11 @@ impl Engine {
     /// Nothing is left to do: the journal record goes, and an old tombstone is swept.
     fn settle(&mut self, path: &FilePath, now_ms: u64) -> Next {
         self.clear_pending(path);
+        self.setbacks.remove(path);
         if let Some(entry) = self.entries.get_mut(path) {
+            if entry.applying.take().is_some() {
+                self.commit.entries.insert(path.clone());
+            }
             if !matches!(entry.remote, Remote::AsBase) {
                 entry.remote = Remote::AsBase;
             }
@@ -168,7 +173,7 @@ impl Engine {
         })
     }
 
-    fn pull(&mut self, path: &FilePath, reason: Reason) -> Next {
+    fn pull(&mut self, path: &FilePath, reason: Reason, now_ms: u64) -> Next {
         let Some(entry) = self.entries.get(path) else {
             return Next::Done;
         };
@@ -183,7 +188,27 @@ impl Engine {
                 Cause::Pulled
             }
         };
+        self.take(path, to, remote, cause, now_ms)
+    }
+
+    /// Puts a remote state in place of the local one, once that is announced.
+    pub(super) fn take(
+        &mut self,
+        path: &FilePath,
+        to: Option<LocalFile>,
+        remote: Option<Box<RemoteFile>>,
+        cause: Cause,
+        now_ms: u64,
+    ) -> Next {
+        let Some(entry) = self.entries.get(path) else {
+            return Next::Done;
+        };
         let expected = entry.local.file().map(|file| file.content);
+        let device = self.options.device;
+        let target = taken(entry, to.clone(), remote.as_deref(), device, now_ms);
+        if !self.announce(path, target) {
+            return Next::Again;
+        }
         let apply = Request::Apply {
             path: path.clone(),
             expected,

@@ -110,12 +110,14 @@ fn entry() -> impl Strategy<Value = Entry> {
         base(),
         prop::option::of(pending),
         prop::option::of(problem()),
+        prop::option::of((local(), base())),
     )
-        .prop_map(|(local, base, pending, problem)| Entry {
+        .prop_map(|(local, base, pending, problem, applying)| Entry {
             local,
             base,
             pending,
             problem,
+            applying: applying.map(|(local, base)| Box::new(Target { local, base })),
             ..Entry::default()
         })
 }
@@ -167,6 +169,7 @@ proptest! {
 fn what_was_seen_on_the_hub_is_not_stored() {
     let entry = Entry {
         remote: Remote::Missing,
+        applying: None,
         suspect: Some(ETag::of(b"old")),
         ..Entry::default()
     };
@@ -217,7 +220,7 @@ fn the_format_on_disk_stays_as_it_is() {
         ..Entry::default()
     };
     let expected = format!(
-        "01 02 {} 01 {} 00 01 ac02 01 00 00",
+        "01 02 {} 01 {} 00 01 ac02 01 00 00 00",
         "07".repeat(16),
         "06".repeat(16)
     );

@@ -23,6 +23,8 @@ use gaia::address::Address;
 use gaia::key::SecretKey;
 use gaia::path::FilePath;
 use pangaea_core::engine::Engine;
+#[cfg(feature = "mirror")]
+use pangaea_core::engine::LocalFiles;
 use pangaea_core::engine::Options;
 use pangaea_core::io::Event;
 use pangaea_core::io::NewContent;
@@ -152,14 +154,9 @@ impl Replica {
         let seed = seed
             .iter()
             .fold(0, |seed, byte| (seed << 8) | u64::from(*byte));
-        let mut options = Options::new(device, seed);
         let identity = identity_file(ids.get(8..40).unwrap_or_default());
         let hash = ContentHash::of(&identity);
-        options.identity = Some(NewContent {
-            content: hash,
-            size: identity.len() as u64,
-            media_type: MediaType::json(),
-        });
+        let options = options_for(&parts, device, seed, &identity);
         let engine = Engine::load(options, loaded.entries, loaded.counters);
         #[cfg(feature = "mirror")]
         if let Some(mirror) = &parts.mirror {
@@ -256,6 +253,22 @@ impl Replica {
         }
         Ok(())
     }
+}
+
+fn options_for(parts: &Parts, device: DeviceId, seed: u64, identity: &Bytes) -> Options {
+    let mut options = Options::new(device, seed);
+    #[cfg(feature = "mirror")]
+    if parts.mirror.is_some() {
+        options.local_files = LocalFiles::InFolder;
+    }
+    #[cfg(not(feature = "mirror"))]
+    let _unused = parts;
+    options.identity = Some(NewContent {
+        content: ContentHash::of(identity),
+        size: identity.len() as u64,
+        media_type: MediaType::json(),
+    });
+    options
 }
 
 /// The file that gives a bucket its identity.

@@ -75,6 +75,11 @@ impl Carrier {
                 self.keep(theirs.content, their_body, Origin::Fetched, done)
                     .await?;
             }
+            // What a merge replaces goes to history; once the folder is changed it is gone there.
+            None if merged.keep != Keep::Side(Side::Ours) => {
+                self.keep(ours.content, our_body, Origin::Local, done)
+                    .await?;
+            }
             None => {}
         }
         Ok(Response::Merged(merged))

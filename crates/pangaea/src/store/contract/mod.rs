@@ -226,6 +226,7 @@ pub async fn what_was_observed_is_not_kept<O: Opener>(opener: &O) {
     let store = opener.open().await;
     let seen = |entry: Entry| Entry {
         remote: Remote::Seen(Some(ETag::of(b"remote"))),
+        applying: None,
         suspect: Some(ETag::of(b"older")),
         ..entry
     };
