@@ -1,5 +1,6 @@
 //! The rules that the engine keeps on top of the planner, one by one, over a tiny hub that the
-//! test itself plays: `edits` for what users do, `failures` for what hubs do.
+//! test itself plays: `edits` for what users do, `failures` for what hubs do, `folder` for crashes
+//! around changes of a folder.
 
 use gaia::etag::ETag;
 use gaia::path::FilePath;
@@ -146,3 +147,4 @@ impl Harness {
 
 mod edits;
 mod failures;
+mod folder;

@@ -1,0 +1,86 @@
+//! Changes of a folder: announced before they are made, recognised after a crash.
+
+use super::*;
+
+/// What a store holds.
+type Stored = (Vec<(FilePath, Entry)>, Option<Counters>);
+
+/// An engine over a folder whose next request puts `text` of another device at `at`, and what is
+/// stored at that moment.
+fn about_to_pull(at: &FilePath, text: &str) -> (Harness, Stored) {
+    let mut harness = Harness::new();
+    harness.engine.options.local_files = LocalFiles::InFolder;
+    let theirs = remote(text, NOW, &[]);
+    harness.list(vec![listed(at, &theirs.tag)]);
+    let (id, request) = harness.ask();
+    assert_eq!(request, Request::Fetch { path: at.clone() });
+    harness.answer(id, Response::Fetched(Box::new(theirs)));
+    let mut stored = Stored::default();
+    let request = loop {
+        let request = harness.engine.poll_request(harness.now_ms);
+        let commit = harness.engine.take_commit();
+        assert!(
+            request.is_none() || commit.entries.is_empty(),
+            "what is done must be stored before it is asked for"
+        );
+        stored.0.extend(commit.entries);
+        stored.1 = commit.counters.or(stored.1);
+        if let Some((_, request)) = request {
+            break request;
+        }
+    };
+    assert!(matches!(request, Request::Apply { .. }), "{request:?}");
+    (harness, stored)
+}
+
+fn restarted(harness: &Harness, (entries, counters): Stored) -> Harness {
+    let mut options = harness.engine.options.clone();
+    options.seed += 1;
+    let entries = entries.into_iter().map(|(path, mut entry)| {
+        entry.remote = crate::state::Remote::AsBase;
+        (path, entry)
+    });
+    Harness {
+        engine: Engine::load(options, entries, counters),
+        now_ms: harness.now_ms,
+    }
+}
+
+#[test]
+fn a_pull_that_a_crash_cut_off_is_no_edit() {
+    let a = path("a.txt");
+    let (before, stored) = about_to_pull(&a, "theirs");
+    let mut after = restarted(&before, stored);
+    let version = after.engine.handle_local_write(&a, new("theirs"), NOW);
+    assert_eq!(version, remote("theirs", NOW, &[]).version);
+    assert_eq!(after.pending(), 0);
+    assert!(after.next().is_none());
+    let commit_free = after.engine.entry(&a).unwrap();
+    assert!(commit_free.is_clean() && commit_free.applying.is_none());
+}
+
+#[test]
+fn an_edit_after_such_a_crash_is_an_edit() {
+    let a = path("a.txt");
+    let (before, stored) = about_to_pull(&a, "theirs");
+    let mut after = restarted(&before, stored);
+    let version = after.engine.handle_local_write(&a, new("mine"), NOW);
+    assert_eq!(version.device, after.engine.device());
+    assert_eq!(after.pending(), 1);
+}
+
+#[test]
+fn a_refusal_of_what_was_replaced_meanwhile_parks_nothing() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "too large");
+    let (id, _) = harness.ask();
+    harness.write(&a, "small");
+    let problem = Failure::Problem {
+        kind: ProblemKind::Refused,
+        message: "413".to_owned(),
+        tag: None,
+    };
+    harness.answer(id, Response::Failed(problem));
+    assert!(matches!(harness.ask().1, Request::Push { .. }));
+    assert_eq!(harness.engine.status().parked, 0);
+}
