@@ -200,6 +200,10 @@ impl Engine {
         tag: ETag,
         now_ms: u64,
     ) {
+        if !self.follows(path, sent.version) {
+            self.look_again(path, Some(tag));
+            return;
+        }
         self.update(path, |entry| {
             entry.base = Base::File(BaseFile {
                 tag,
@@ -231,6 +235,10 @@ impl Engine {
         tombstone: Option<ETag>,
         now_ms: u64,
     ) {
+        if !self.follows(path, version) {
+            self.look_again(path, tombstone);
+            return;
+        }
         self.update(path, |entry| {
             entry.base = Base::Gone {
                 version,
@@ -249,6 +257,22 @@ impl Engine {
             path: path.clone(),
             version,
         });
+    }
+
+    /// Whether what the device has now is what was sent, or was made from it. It is not if a scan
+    /// found, after a restart, that a pull had gone before.
+    fn follows(&self, path: &FilePath, sent: VersionId) -> bool {
+        self.entries.get(path).is_some_and(|entry| {
+            entry.local.version() == Some(sent) || entry.local.ancestors().contains(&sent)
+        })
+    }
+
+    /// The hub holds something that was not expected there: it is read before anything else.
+    fn look_again(&mut self, path: &FilePath, tag: Option<ETag>) {
+        if let Some(entry) = self.entries.get_mut(path) {
+            entry.remote = Remote::Seen(tag);
+        }
+        self.listing.want();
     }
 
     fn note_condition_failed(&mut self, path: &FilePath, tag: Option<ETag>, now_ms: u64) {
