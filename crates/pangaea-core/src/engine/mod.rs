@@ -7,8 +7,9 @@
 //! then carry out requests and answer callers (persist, then act). If a commit cannot be stored,
 //! the engine in memory is ahead of the store and must be thrown away and loaded again.
 //!
-//! Split by input: `local` (edits), `listing`, `response` (answers to requests), `step` (carries
-//! out what [`crate::plan`] decided, with `rebase` and `merge`), `schedule` (what may run when), `status` (what to show).
+//! Split by what happens: `local` (edits), `listing`, `response` (answers to requests), `step`
+//! (carries out what [`crate::plan`] decided), `rebase` and `merge` (its larger steps), `apply`
+//! (changes of a folder), `schedule` (what may run when), `status` (what to show).
 
 mod apply;
 mod listing;
