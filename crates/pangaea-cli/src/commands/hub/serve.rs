@@ -1,4 +1,4 @@
-//! `pangaea hub`: the hub alone.
+//! `pangaea hub --data DIR`: runs the hub.
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use pangaea_hub::Hub;
 use pangaea_hub::HubConfig;
 use serde_json::json;
 
-use crate::cli::HubArgs;
+use crate::cli::ServeArgs;
 use crate::error::CliError;
 use crate::error::Exit;
 use crate::output::Output;
 use crate::signals::Stop;
 
-pub(crate) fn run(args: HubArgs, output: &Output) -> Result<Exit, CliError> {
+pub(crate) fn run(args: ServeArgs, output: &Output) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| CliError::failed(format!("the system gives out no threads: {error}")))?;
     runtime.block_on(serve(args, output))
 }
 
-async fn serve(args: HubArgs, output: &Output) -> Result<Exit, CliError> {
+async fn serve(args: ServeArgs, output: &Output) -> Result<Exit, CliError> {
     let mut stop = Stop::listen()?;
     let data = args.data.display().to_string();
     let hub = Hub::start(config(args)?).await?;
@@ -37,7 +37,7 @@ async fn serve(args: HubArgs, output: &Output) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn config(args: HubArgs) -> Result<HubConfig, CliError> {
+fn config(args: ServeArgs) -> Result<HubConfig, CliError> {
     let mut config = HubConfig::new(args.data, args.listen);
     config.public_url = args.public_url;
     config.read_url = args.read_url;
