@@ -62,7 +62,7 @@ pub mod feature {
     pub const NOT_MODIFIED: &str = "not-modified";
     /// Reads honour `Range`.
     pub const RANGE: &str = "range";
-    /// `list-files` takes a prefix and a limit.
+    /// `list-files` takes `prefix`, `after` and `limit`.
     pub const LIST_PREFIX: &str = "list-prefix";
     /// The body of a 412 carries the current tag.
     pub const TAG_IN_CONFLICT: &str = "tag-in-412";

@@ -1,5 +1,5 @@
 //! The Gaia storage protocol as data: addresses, paths, keys, tokens, scopes, encrypted and
-//! signed files, entity tags, listings, limits.
+//! signed files, entity tags, listings, change feeds, limits.
 //!
 //! There is no I/O here, no clock and no source of randomness: bytes go in and come out, and
 //! whoever calls brings the time and the random bytes. So the same code runs in a hub, in a
@@ -32,6 +32,7 @@ pub mod address;
 pub mod association;
 pub mod auth;
 pub mod challenge;
+pub mod changes;
 pub mod envelope;
 pub mod etag;
 pub mod hub_info;

@@ -37,6 +37,9 @@ pub const PAGE_ENTRIES_MAX: usize = 4_096;
 /// path and content type are as long as they may be, with room for JSON escapes.
 pub const LISTING_BYTES_MAX: usize = 32 * 1_024 * 1_024;
 
+/// Longest cursor of a change feed, in bytes.
+pub const CURSOR_BYTES_MAX: usize = 128;
+
 /// Largest `hub_info` answer that a client reads, in bytes.
 pub const HUB_INFO_BYTES_MAX: usize = 64 * 1_024;
 

@@ -25,6 +25,9 @@ pub struct ListRequest {
     /// Only paths that begin with this text; stock hubs do not know it and list everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
+    /// Only paths that come after this one in the order of bytes; stock hubs do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// Most entries on the page; stock hubs do not know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -159,9 +162,15 @@ pub fn parse_names(body: &[u8]) -> Result<Listed<FilePath>, NotAListing> {
 /// # Errors
 /// [`NotAListing`].
 pub fn parse_stat(body: &[u8]) -> Result<Listed<ListedFile>, NotAListing> {
-    collect(body, |entry: StatEntry| {
+    collect::<StatEntry, _>(body, ListedFile::try_from)
+}
+
+impl TryFrom<StatEntry> for ListedFile {
+    type Error = Malformed;
+
+    fn try_from(entry: StatEntry) -> Result<Self, Malformed> {
         match FilePath::parse(&entry.name) {
-            Ok(path) => Ok(ListedFile {
+            Ok(path) => Ok(Self {
                 path,
                 etag: entry.etag.as_deref().and_then(ETag::parse),
                 content_length: entry.content_length,
@@ -173,7 +182,7 @@ pub fn parse_stat(body: &[u8]) -> Result<Listed<ListedFile>, NotAListing> {
                 reason: Some(reason),
             }),
         }
-    })
+    }
 }
 
 fn collect<W, E>(
@@ -195,12 +204,23 @@ where
         },
         Err(_) => serde_json::from_slice(body).map_err(|_| NotAListing)?,
     };
-    let mut listed = Listed {
-        next: page.page.filter(|_| !page.entries.is_empty()),
-        entries: Vec::with_capacity(page.entries.len()),
-        malformed: Vec::new(),
-    };
-    for entry in page.entries.into_iter().flatten() {
+    let next = page.page.filter(|_| !page.entries.is_empty());
+    let (entries, malformed) = collect_entries(page.entries, convert);
+    Ok(Listed {
+        entries,
+        malformed,
+        next,
+    })
+}
+
+/// Converts the entries of a page and sets apart those that name no file.
+pub(crate) fn collect_entries<W, E>(
+    wire: Vec<Option<Lenient<W>>>,
+    convert: impl Fn(W) -> Result<E, Malformed>,
+) -> (Vec<E>, Vec<Malformed>) {
+    let mut entries = Vec::with_capacity(wire.len());
+    let mut malformed = Vec::new();
+    for entry in wire.into_iter().flatten() {
         let converted = match entry {
             Lenient::Good(entry) => convert(entry),
             Lenient::Bad(value) => Err(Malformed {
@@ -209,17 +229,17 @@ where
             }),
         };
         match converted {
-            Ok(entry) => listed.entries.push(entry),
-            Err(malformed) => listed.malformed.push(malformed),
+            Ok(entry) => entries.push(entry),
+            Err(entry) => malformed.push(entry),
         }
     }
-    Ok(listed)
+    (entries, malformed)
 }
 
 /// An entry of the expected form, or whatever else stands there.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Lenient<E> {
+pub(crate) enum Lenient<E> {
     Good(E),
     Bad(serde_json::Value),
 }

@@ -101,6 +101,8 @@ pub enum ErrorName {
     DoesNotExist,
     /// 409: somebody else is writing there just now.
     Conflict,
+    /// 410: a cursor of the change feed that is too old, or of another history.
+    CursorExpired,
     /// 412: what is stored is not what the request presumed.
     PreconditionFailed,
     /// 413: too large for this hub.
@@ -109,18 +111,20 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Validation,
         Self::AuthTokenTimestampValidation,
         Self::NotEnoughProof,
         Self::BadPath,
         Self::DoesNotExist,
         Self::Conflict,
+        Self::CursorExpired,
         Self::PreconditionFailed,
         Self::PayloadTooLarge,
     ];
 
-    /// The name in the body; `DoesNotExist` is the one without `Error` at its end.
+    /// The name in the body; `DoesNotExist` and `CursorExpired` are the ones without `Error` at
+    /// their end.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -130,6 +134,7 @@ impl ErrorName {
             Self::BadPath => "BadPathError",
             Self::DoesNotExist => "DoesNotExist",
             Self::Conflict => "ConflictError",
+            Self::CursorExpired => "CursorExpired",
             Self::PreconditionFailed => "PreconditionFailedError",
             Self::PayloadTooLarge => "PayloadTooLargeError",
         }
@@ -150,6 +155,7 @@ impl ErrorName {
             Self::BadPath => 403,
             Self::DoesNotExist => 404,
             Self::Conflict => 409,
+            Self::CursorExpired => 410,
             Self::PreconditionFailed => 412,
             Self::PayloadTooLarge => 413,
         }

@@ -11,7 +11,7 @@ use gaia::key::SecretKey;
 use gaia::path::FilePath;
 use gaia::scope::{Scope, ScopeKind, Scopes};
 use gaia::token::{ParsedToken, TokenBuilder};
-use gaia::{hub_info, legacy, listing, replies, revoke, signed};
+use gaia::{changes, hub_info, legacy, listing, replies, revoke, signed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -279,6 +279,8 @@ fn swallow(bytes: &[u8], text: &str) {
     ignore(signed::verify_detached(bytes, bytes, &bucket));
     ignore(listing::parse_names(bytes));
     ignore(listing::parse_stat(bytes));
+    ignore(changes::parse_page(bytes));
+    ignore(changes::ChangesRequest::parse_query(text));
     ignore(serde_json::from_slice::<listing::ListRequest>(bytes));
     ignore(serde_json::from_slice::<hub_info::HubInfo>(bytes));
     ignore(replies::ErrorBody::parse(bytes));
@@ -314,6 +316,7 @@ fn samples() -> Vec<Vec<u8>> {
         sealed(CipherTextEncoding::Base64),
         key().address().as_str().into(),
         br#"{"entries":[{"name":"a","contentLength":1,"etag":"b"},null],"page":"1"}"#.to_vec(),
+        br#"{"entries":[{"exists":false,"name":"a"},null],"cursor":"AQ","more":true}"#.to_vec(),
         br#"{"oldestValidTimestamp":"1600000000"}"#.to_vec(),
         br#"{"challenge_text":"c","read_url_prefix":"u/","pangaea":{"version":1}}"#.to_vec(),
     ]
