@@ -16,6 +16,7 @@ use http::header::AUTHORIZATION;
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
+use crate::config::LegacyTokens;
 use crate::index::Revocations;
 
 /// Proven tokens that are remembered.
@@ -29,6 +30,7 @@ pub(crate) struct Rules {
     pub(crate) hub_urls: Option<Vec<String>>,
     /// The addresses that may write; nothing means everybody.
     pub(crate) whitelist: Option<BTreeSet<Address>>,
+    pub(crate) legacy_tokens: LegacyTokens,
 }
 
 /// Checks the `Authorization` header of requests.
@@ -139,6 +141,9 @@ impl Proof {
         bucket: &Address,
         oldest_valid: u64,
     ) -> Result<Authorization, AuthError> {
+        if self.kind == TokenKind::Legacy && rules.legacy_tokens == LegacyTokens::Refuse {
+            return Err(AuthError::LegacyRefused);
+        }
         let context = AuthContext {
             server_name: &rules.server_name,
             bucket,

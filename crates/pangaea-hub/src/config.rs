@@ -31,6 +31,10 @@ pub struct HubConfig {
     pub hub_urls: HubUrlRule,
     /// The only addresses that may write, or, with nothing, everybody.
     pub whitelist: Option<BTreeSet<Address>>,
+    /// Whether tokens of the kind that old clients make let anybody in.
+    pub legacy_tokens: LegacyTokens,
+    /// What caches are told about files that are read, as the value of `Cache-Control`.
+    pub cache_control: String,
     /// Connections served at a time; more wait.
     pub connections_max: usize,
 }
@@ -43,6 +47,18 @@ pub enum HubUrlRule {
     Any,
     /// Tokens must name one of these, or `https://` and the server name.
     OneOf(Vec<String>),
+}
+
+/// What to do with legacy tokens: they carry no end, no scopes and no date of issue, so the only
+/// way to take one back is to revoke everything, or to refuse them all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LegacyTokens {
+    /// Take them, as stock hubs do, until the bucket's owner revokes anything.
+    #[default]
+    Accept,
+    /// Refuse them all. Clients that know `v1` tokens, as all of the last years do, notice
+    /// nothing.
+    Refuse,
 }
 
 impl HubConfig {
@@ -60,6 +76,8 @@ impl HubConfig {
             page_entries: PAGE_ENTRIES_MAX,
             hub_urls: HubUrlRule::Any,
             whitelist: None,
+            legacy_tokens: LegacyTokens::Accept,
+            cache_control: "no-cache".into(),
             connections_max: 4096,
         }
     }

@@ -56,6 +56,10 @@ pub enum HubError {
     Fault(&'static str),
 }
 
+/// What is said when a tag in a condition is not that of the file.
+pub(crate) const MISMATCH: &str =
+    "The provided ETag does not match that of the resource on the server";
+
 /// Why one request is not fulfilled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {

@@ -132,7 +132,7 @@ impl Hub {
                     bucket,
                     raw_path: path,
                 };
-                reads::read(self, &read).await
+                Ok(reads::read(self, &read).await)
             }
             Route::Delete { bucket, path } => {
                 write::delete(self, request.headers(), bucket, path).await

@@ -41,6 +41,6 @@ mod server;
 mod upload;
 mod write;
 
-pub use config::{HubConfig, HubUrlRule};
+pub use config::{HubConfig, HubUrlRule, LegacyTokens};
 pub use error::{HubError, IndexError};
 pub use running::{Hub, RunningHub};

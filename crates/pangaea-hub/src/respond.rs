@@ -10,7 +10,7 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CONNECTION, CONTENT_RANGE, CONTENT_TYPE,
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 use serde::Serialize;
@@ -45,6 +45,16 @@ pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Body {
 
 pub(crate) fn nothing() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A header's text, if it has any: stock takes an empty one for absent.
+pub(crate) fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let mut values = headers.get_all(name).iter().peekable();
+    values.peek()?;
+    let texts: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    Some(texts.join(",")).filter(|text| !text.is_empty())
 }
 
 /// An answer without a body.

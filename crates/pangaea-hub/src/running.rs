@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle as ThreadHandle;
 
 use gaia::limits::PAGE_ENTRIES_MAX;
+use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -155,6 +156,9 @@ fn check(config: &HubConfig) -> Result<(), HubError> {
     if config.server_name.is_empty() {
         return wrong("server_name", "tokens need a name to be made for");
     }
+    if HeaderValue::from_str(&config.cache_control).is_err() {
+        return wrong("cache_control", "it cannot be sent as a header");
+    }
     Ok(())
 }
 
@@ -222,6 +226,7 @@ fn rules(config: &HubConfig) -> Rules {
             HubUrlRule::OneOf(urls) => Some(urls.clone()),
         },
         whitelist: config.whitelist.clone(),
+        legacy_tokens: config.legacy_tokens,
     }
 }
 

@@ -10,7 +10,7 @@ use gaia::limits::{CONTENT_TYPE_BYTES_MAX, MEGABYTE_BYTES};
 use gaia::path::{FilePath, PathError};
 use gaia::scope::historical_path;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, IF_MATCH, IF_NONE_MATCH,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_MATCH, IF_NONE_MATCH,
 };
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -18,14 +18,13 @@ use serde::Serialize;
 
 use crate::auth::Grant;
 use crate::blobs::INLINE_BYTES_MAX;
-use crate::error::Refusal;
+use crate::error::{MISMATCH, Refusal};
 use crate::hub::Hub;
 use crate::index::{Change, Condition, DeleteChange, FileKey, StoreChange, Verdict};
-use crate::respond::{self, Body};
+use crate::respond::{self, Body, header_text};
 use crate::upload::{self, Pieces};
 
 const EXISTS: &str = "The entity you are trying to create already exists";
-const MISMATCH: &str = "The provided ETag does not match that of the resource on the server";
 const NOT_STAR: &str = "Misuse of the if-none-match header. Expected to be * on write requests.";
 const BOTH: &str = "Request should not contain both if-match and if-none-match headers";
 
@@ -212,16 +211,6 @@ fn tagged(text: &str) -> Condition {
         return Condition::Any;
     }
     Condition::Tagged(text.split(',').filter_map(ETag::parse).collect())
-}
-
-/// A header's text, if it has any: stock takes an empty one for absent.
-fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    let mut values = headers.get_all(name).iter().peekable();
-    values.peek()?;
-    let texts: Vec<_> = values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    Some(texts.join(",")).filter(|text| !text.is_empty())
 }
 
 async fn expect_condition(hub: &Hub, key: &FileKey, condition: &Condition) -> Result<(), Refusal> {

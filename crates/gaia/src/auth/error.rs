@@ -51,6 +51,9 @@ pub enum AuthError {
     /// A legacy token was not signed by the key that it names, or is for another hub.
     #[error("Invalid signature or expired authentication token.")]
     LegacySignature,
+    /// A legacy token, at a hub that takes none.
+    #[error("This hub takes no tokens of the old kind. You may need to update stacks.js.")]
+    LegacyRefused,
     /// The token carries another hub's challenge text.
     #[error("Invalid gaiaChallenge text in supplied JWT: \"{claimed}\" not found in {valid}")]
     Challenge {
@@ -114,6 +117,7 @@ impl AuthError {
             | Self::OtherHubUrl { .. }
             | Self::Signature
             | Self::LegacySignature
+            | Self::LegacyRefused
             | Self::Challenge { .. }
             | Self::Expired { .. }
             | Self::Association(_)

@@ -2,29 +2,34 @@
 //!
 //! Tag, type, length and bytes of an answer come from one row of the index and from a file that
 //! never changes, so a replacement in the middle of an answer is not seen in it. What strangers
-//! stored is sent so that no browser runs it as a page of this origin.
+//! stored is sent so that no browser runs it as a page of this origin. `conditions` decides
+//! whether a client wants the file, `ranges` which parts of it.
 
+mod conditions;
+mod ranges;
+
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::stream;
 use gaia::address::Address;
-use gaia::etag::ETag;
 use gaia::path::FilePath;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
-    REFERRER_POLICY,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE, REFERRER_POLICY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
+use self::conditions::{Outcome, Validators};
+use self::ranges::{Multipart, Segment, Wanted};
 use crate::blobs::BlobId;
-use crate::error::Refusal;
+use crate::error::{MISMATCH, Refusal};
 use crate::hub::Hub;
 use crate::index::{FileKey, StoredBody, Version};
 use crate::respond::{self, Body};
@@ -59,7 +64,15 @@ enum Source {
 }
 
 /// `GET` or `HEAD {read prefix}{bucket}/{path}`
-pub(crate) async fn read(hub: &Hub, request: &ReadRequest<'_>) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn read(hub: &Hub, request: &ReadRequest<'_>) -> Response<Body> {
+    let mut response = find(hub, request)
+        .await
+        .unwrap_or_else(|refusal| respond::refusal(&refusal));
+    harden(response.headers_mut());
+    response
+}
+
+async fn find(hub: &Hub, request: &ReadRequest<'_>) -> Result<Response<Body>, Refusal> {
     let path = match FilePath::parse_from_url(request.raw_path) {
         Ok(path) => path,
         Err(error) if error.is_bad_url() => return Err(Refusal::BadUrl),
@@ -72,7 +85,7 @@ pub(crate) async fn read(hub: &Hub, request: &ReadRequest<'_>) -> Result<Respons
         return Ok(not_found());
     };
     match open(hub, &FileKey { bucket, path }).await? {
-        Some(opened) => answer(request, opened),
+        Some(opened) => answer(hub, request, opened),
         None => Ok(not_found()),
     }
 }
@@ -111,45 +124,84 @@ async fn open_blob(hub: &Hub, id: BlobId, size: u64) -> io::Result<File> {
     .await
 }
 
-fn answer(request: &ReadRequest<'_>, opened: Opened) -> Result<Response<Body>, Refusal> {
+fn answer(hub: &Hub, request: &ReadRequest<'_>, opened: Opened) -> Result<Response<Body>, Refusal> {
     let Opened { version, bytes } = opened;
-    let size = version.size;
+    let validators = Validators::new(version.etag.clone(), version.modified_ms);
+    match validators.check(request.headers) {
+        Outcome::Send => {}
+        Outcome::Unchanged => {
+            let mut response = respond::empty(StatusCode::NOT_MODIFIED);
+            describe(hub, response.headers_mut(), &version, &validators)?;
+            response.headers_mut().remove(CONTENT_TYPE);
+            return Ok(response);
+        }
+        Outcome::Failed => {
+            return Err(Refusal::Precondition {
+                message: MISMATCH,
+                current: Some(version.etag),
+            });
+        }
+    }
+    let wanted = match request.headers.get(RANGE).map(HeaderValue::to_str) {
+        // A range of a HEAD has no meaning.
+        Some(Ok(text))
+            if *request.method == Method::GET && validators.allow_part(request.headers) =>
+        {
+            ranges::wanted(text, version.size)?
+        }
+        Some(_) | None => Wanted::Whole,
+    };
     let mut response = respond::empty(StatusCode::OK);
-    describe(response.headers_mut(), &version)?;
-    if is_unchanged(request.headers, &version.etag) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().remove(CONTENT_TYPE);
-        return Ok(response);
-    }
-    let mut part = 0..size;
-    if *request.method == Method::GET
-        && let Some(range) = wanted_range(request.headers, &version.etag, size)?
-    {
-        let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-        response.headers_mut().insert(CONTENT_RANGE, header(&text)?);
-        part = range;
-    }
-    response
-        .headers_mut()
-        .insert(CONTENT_LENGTH, (part.end - part.start).into());
+    describe(hub, response.headers_mut(), &version, &validators)?;
+    let (length, segments) = select(wanted, &version, &mut response)?;
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
     if *request.method != Method::HEAD {
-        *response.body_mut() = body(bytes, part);
+        *response.body_mut() = body(bytes, segments);
     }
     Ok(response)
 }
 
+/// Turns what is wanted into the pieces of a body, and says in the head of the answer what they
+/// are.
+fn select(
+    wanted: Wanted,
+    version: &Version,
+    response: &mut Response<Body>,
+) -> Result<(u64, Vec<Segment>), Refusal> {
+    let size = version.size;
+    match wanted {
+        Wanted::Whole => Ok((size, vec![Segment::File(0..size)])),
+        Wanted::Part(part) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let range = header(&ranges::content_range(&part, size))?;
+            response.headers_mut().insert(CONTENT_RANGE, range);
+            Ok((part.end - part.start, vec![Segment::File(part)]))
+        }
+        Wanted::Parts(parts) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let sent_type = sent_type(&version.content_type);
+            let multipart = Multipart::new(parts, &sent_type, size)?;
+            let kind = header(&multipart.content_type)?;
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            Ok((multipart.length, multipart.segments))
+        }
+    }
+}
+
 /// The headers that belong to the version, whatever part of it is sent.
-fn describe(headers: &mut HeaderMap, version: &Version) -> Result<(), Refusal> {
-    let modified_ms = u64::try_from(version.modified_ms).unwrap_or(0);
-    let modified = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(modified_ms));
+fn describe(
+    hub: &Hub,
+    headers: &mut HeaderMap,
+    version: &Version,
+    validators: &Validators,
+) -> Result<(), Refusal> {
+    let modified = validators.last_modified(SystemTime::now());
     headers.insert(CONTENT_TYPE, header(&sent_type(&version.content_type))?);
     // Raw, as the stock reader sends it.
     headers.insert(ETAG, header(version.etag.as_str())?);
     headers.insert(LAST_MODIFIED, header(&modified)?);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CACHE_CONTROL, header(&hub.config().cache_control)?);
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    harden(headers);
     if !is_inert(&version.content_type) {
         headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     }
@@ -195,74 +247,47 @@ fn is_inert(content_type: &str) -> bool {
     }
 }
 
-fn is_unchanged(headers: &HeaderMap, etag: &ETag) -> bool {
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|text| {
-            text.split(',')
-                .any(|one| one.trim() == "*" || ETag::parse(one).as_ref() == Some(etag))
-        })
-}
-
-/// The one range asked for. Several, or text that is no range, are answered with the whole.
-fn wanted_range(
-    headers: &HeaderMap,
-    etag: &ETag,
-    size: u64,
-) -> Result<Option<Range<u64>>, Refusal> {
-    let Some(text) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else {
-        return Ok(None);
-    };
-    if let Some(only_if) = headers.get(IF_RANGE) {
-        let tag = only_if.to_str().ok().and_then(ETag::parse);
-        if tag.as_ref() != Some(etag) {
-            return Ok(None);
+fn body(source: Source, segments: Vec<Segment>) -> Body {
+    match (source, segments.as_slice()) {
+        (Source::Inline(bytes), [Segment::File(part)]) => respond::bytes(bytes.slice(within(part))),
+        (Source::Inline(bytes), _) => {
+            let mut whole = Vec::new();
+            for segment in segments {
+                match segment {
+                    Segment::Text(text) => whole.extend_from_slice(&text),
+                    Segment::File(part) => whole.extend_from_slice(&bytes[within(&part)]),
+                }
+            }
+            respond::bytes(whole)
         }
-    }
-    let Some((first, last)) = text
-        .trim()
-        .strip_prefix("bytes=")
-        .filter(|ranges| !ranges.contains(','))
-        .and_then(|range| range.trim().split_once('-'))
-    else {
-        return Ok(None);
-    };
-    let range = match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(first), Ok(last)) if first > last => return Ok(None),
-        (Ok(first), Ok(last)) => first..size.min(last.saturating_add(1)),
-        (Ok(first), Err(_)) if last.is_empty() => first..size,
-        (Err(_), Ok(count)) if first.is_empty() => size.saturating_sub(count)..size,
-        _ => return Ok(None),
-    };
-    if range.start >= range.end {
-        return Err(Refusal::Range { size });
-    }
-    Ok(Some(range))
-}
-
-fn body(source: Source, part: Range<u64>) -> Body {
-    match source {
-        Source::Inline(bytes) => {
-            // Inline bodies are small; the range was cut to their length.
-            let [start, end] = [part.start, part.end].map(|at| usize::try_from(at).unwrap_or(0));
-            respond::bytes(bytes.slice(start..end))
-        }
-        Source::Blob(file) => stream_file(file, part),
+        (Source::Blob(file), _) => stream_file(file, segments),
     }
 }
 
-/// Sends a part of a file, a piece at a time, each read off the async threads.
-fn stream_file(file: File, part: Range<u64>) -> Body {
-    let pieces = stream::try_unfold((file, part), |(file, part)| async move {
-        if part.is_empty() {
-            return Ok::<_, io::Error>(None);
+/// A part of an inline body. These are small, and parts were cut to their length.
+fn within(part: &Range<u64>) -> Range<usize> {
+    let [start, end] = [part.start, part.end].map(|at| usize::try_from(at).unwrap_or(0));
+    start..end
+}
+
+/// Sends parts of a file, a piece at a time, each read off the async threads.
+fn stream_file(file: File, segments: Vec<Segment>) -> Body {
+    let segments = VecDeque::from(segments);
+    let pieces = stream::try_unfold((file, segments), |(file, mut segments)| async move {
+        loop {
+            let part = match segments.pop_front() {
+                None => return Ok::<_, io::Error>(None),
+                Some(Segment::Text(text)) => {
+                    return Ok(Some((Frame::data(text), (file, segments))));
+                }
+                Some(Segment::File(part)) if part.is_empty() => continue,
+                Some(Segment::File(part)) => part,
+            };
+            let Range { start, end } = part;
+            let (piece, file) = blocking(move || read_piece(file, start..end)).await?;
+            segments.push_front(Segment::File(start + piece.len() as u64..end));
+            return Ok(Some((Frame::data(piece), (file, segments))));
         }
-        let Range { start, end } = part;
-        let (piece, file) = blocking(move || read_piece(file, start..end)).await?;
-        let rest = start + piece.len() as u64..end;
-        Ok(Some((Frame::data(piece), (file, rest))))
     });
     StreamBody::new(pieces).boxed_unsync()
 }
@@ -304,7 +329,6 @@ fn text(status: StatusCode, text: &'static str) -> Response<Body> {
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    harden(headers);
     response
 }
 
@@ -349,33 +373,6 @@ mod tests {
             "text/xml",
         ] {
             assert!(!is_inert(kind), "{kind}");
-        }
-    }
-
-    #[test]
-    fn ranges() {
-        let range = |text: &str, size| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RANGE, HeaderValue::from_str(text).unwrap());
-            wanted_range(&headers, &ETag::of(b""), size).map_err(|refusal| refusal.status())
-        };
-        let unsatisfiable = Err(StatusCode::RANGE_NOT_SATISFIABLE);
-        assert_eq!(range("bytes=0-0", 10), Ok(Some(0..1)));
-        assert_eq!(range("bytes=2-99", 10), Ok(Some(2..10)));
-        assert_eq!(range("bytes=2-", 10), Ok(Some(2..10)));
-        assert_eq!(range("bytes=-3", 10), Ok(Some(7..10)));
-        assert_eq!(range("bytes=-30", 10), Ok(Some(0..10)));
-        assert_eq!(range("bytes=10-", 10), unsatisfiable);
-        assert_eq!(range("bytes=-0", 10), unsatisfiable);
-        assert_eq!(range("bytes=0-", 0), unsatisfiable);
-        for whole in [
-            "bytes=0-1,4-5",
-            "bytes=3-2",
-            "bytes=-",
-            "bytes=a-b",
-            "lines=1-2",
-        ] {
-            assert_eq!(range(whole, 10), Ok(None), "{whole}");
         }
     }
 }
