@@ -1,10 +1,12 @@
 //! What a sync leaves to be told by `pangaea status`: how it ended, and what is not synced. Kept
 //! as one setting of the replica.
 
+use gaia::path::FilePath;
 use pangaea::mirror::Refused;
 use pangaea::replica::FolderReport;
 use pangaea::replica::Replica;
 use pangaea::replica::ReplicaError;
+use pangaea_core::engine::Delay;
 use pangaea_core::engine::HubState;
 use pangaea_core::engine::Status;
 use pangaea_core::io::Question;
@@ -25,6 +27,8 @@ pub(crate) struct Report {
     pub(crate) last_success_ms: Option<u64>,
     /// What stood in the way last, until a success.
     pub(crate) last_error: Option<LastError>,
+    /// What the last sync left for later although the hub could be used.
+    pub(crate) delayed: Names,
     /// What of the folder is not synced until somebody acts.
     pub(crate) refused: Names,
     /// What of the folder is left out on purpose.
@@ -72,6 +76,20 @@ pub(crate) struct Name {
 }
 
 impl Names {
+    fn of_delays<'a>(delays: impl Iterator<Item = (&'a FilePath, &'a Delay)>) -> Self {
+        let mut names = Self::default();
+        for (path, delay) in delays {
+            names.total += 1;
+            if names.first.len() < NAMES_MAX {
+                names.first.push(Name {
+                    name: path.to_string(),
+                    reason: delay.reason.clone(),
+                });
+            }
+        }
+        names
+    }
+
     fn of_folder(refused: &[Refused]) -> Self {
         let name = |one: &Refused| Name {
             name: one.name.clone(),
@@ -112,6 +130,7 @@ impl Report {
     /// Notes how things are after a sync that asked the hub.
     pub(crate) fn note(&mut self, replica: &Replica, status: &Status, now_ms: u64) {
         self.note_folder(replica.folder_report());
+        self.delayed = Names::of_delays(replica.delays());
         self.unusable = Names::of_hub(&replica.unusable_names());
         let error = LastError::of(&status.hub, now_ms);
         if error.is_none() && status.pending == 0 {

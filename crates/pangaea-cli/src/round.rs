@@ -231,6 +231,7 @@ impl Told<'_> {
             "pending": pending_document(self.status),
             "parked": self.parked().collect::<Vec<_>>(),
             "not_synced": self.report.refused.first,
+            "delayed": self.report.delayed.first,
             "error": self.error(),
             "next_try": next_try_ms.and_then(words::iso_time),
         })
@@ -266,6 +267,7 @@ impl Told<'_> {
             _ => format!("Nothing waits here, and not everything is done.{moved}"),
         });
         self.add_lines(&mut lines);
+        add_some(&mut lines, self.delayed_lines());
         if let Some(error) = &self.report.last_error {
             lines.push(words::sentence(&error.message));
             lines.push(error.kind.meaning().to_owned());
@@ -275,6 +277,21 @@ impl Told<'_> {
         };
         add_some(&mut lines, tally.conflicts.iter().map(conflict));
         lines.join("\n")
+    }
+
+    /// Lines about what is left for a later sync, if that is all that is wrong.
+    fn delayed_lines(&self) -> impl Iterator<Item = String> {
+        let delayed = &self.report.delayed.first;
+        let has_reason = self.exit != Exit::Pending
+            || self.report.last_error.is_some()
+            || !delayed.is_empty()
+            || !self.replica.folder_report().unsettled.is_empty();
+        let otherwise = (!has_reason)
+            .then(|| "Files changed while this sync ran; the next one sends them.".to_owned());
+        delayed
+            .iter()
+            .map(|one| format!("  {}: {}; the next sync tries again", one.name, one.reason))
+            .chain(otherwise)
     }
 
     /// Lines about what is not synced.

@@ -9,8 +9,8 @@
 //! | 0 | 1 | flags: bit 0 means deleted, all others are zero |
 //! | 1 | 8 | clock: 48 bits of Unix milliseconds, 16 bits of counter |
 //! | 9 | 8 | device |
-//! | 17 | 1 | n, the number of parents, 0 to 4 |
-//! | 18 | 16 n | the parents, newest first, each clock and device |
+//! | 17 | 1 | n, the number of ancestors named, 0 to 16 |
+//! | 18 | 16 n | the ancestors, parents first, each clock and device |
 //! | 18 + 16 n | 32 | SHA-256 of the stored bytes (of the envelope, if the file is encrypted) |
 //! | 50 + 16 n | 64 | ECDSA signature of the bucket's key, r and s |
 //!
@@ -34,12 +34,11 @@ use sha2::Sha256;
 
 use crate::media::MediaType;
 use crate::policy::Encryption;
+use crate::state::ANCESTORS_MAX;
 use crate::version::VersionId;
 
 /// The format that this program writes.
 pub const HEADER_FORMAT: u32 = 1;
-/// Parents that a header can name.
-pub const PARENTS_MAX: usize = 4;
 /// The name of the parameter that carries the header.
 pub const HEADER_PARAMETER: &str = "pangaea";
 /// The name of the parameter that says how the bytes are encrypted.
@@ -54,8 +53,8 @@ const SIGNATURE_BYTES: usize = 64;
 pub struct HeaderFields {
     /// This version.
     pub version: VersionId,
-    /// The versions that it replaces, newest first; [`PARENTS_MAX`] of them are kept.
-    pub parents: Vec<VersionId>,
+    /// The versions that it replaces, newest first; [`ANCESTORS_MAX`] of them are kept.
+    pub ancestors: Vec<VersionId>,
     /// Whether the file is deleted: the stored bytes are then an empty stand-in.
     pub deleted: bool,
     /// SHA-256 of the bytes that the hub stores.
@@ -65,12 +64,12 @@ pub struct HeaderFields {
 impl HeaderFields {
     /// Returns everything but the signature, byte by byte as in the table above.
     fn to_bytes(&self) -> Vec<u8> {
-        let parents = &self.parents[..self.parents.len().min(PARENTS_MAX)];
-        let mut bytes = Vec::with_capacity(50 + 16 * parents.len() + SIGNATURE_BYTES);
+        let ancestors = &self.ancestors[..self.ancestors.len().min(ANCESTORS_MAX)];
+        let mut bytes = Vec::with_capacity(50 + 16 * ancestors.len() + SIGNATURE_BYTES);
         bytes.push(if self.deleted { FLAG_DELETED } else { 0 });
         bytes.extend(self.version.to_bytes());
-        bytes.push(u8::try_from(parents.len()).unwrap_or(u8::MAX));
-        bytes.extend(parents.iter().flat_map(|parent| parent.to_bytes()));
+        bytes.push(u8::try_from(ancestors.len()).unwrap_or(u8::MAX));
+        bytes.extend(ancestors.iter().flat_map(|ancestor| ancestor.to_bytes()));
         bytes.extend(self.stored_sha256);
         bytes
     }
@@ -100,7 +99,7 @@ pub struct VersionHeader {
 impl VersionHeader {
     /// Signs what is said of the file at `path` in the bucket of `key`.
     pub fn sign(key: &SecretKey, path: &FilePath, mut fields: HeaderFields) -> Self {
-        fields.parents.truncate(PARENTS_MAX);
+        fields.ancestors.truncate(ANCESTORS_MAX);
         let digest = fields.digest(&key.address(), path);
         Self {
             signature: key.sign_digest(&digest).to_bytes(),
@@ -169,16 +168,16 @@ impl VersionHeader {
         }
         let version = VersionId::from_bytes(reader.take()?);
         let [count] = reader.take()?;
-        if usize::from(count) > PARENTS_MAX {
-            return Err(HeaderError::Malformed("it names too many parents"));
+        if usize::from(count) > ANCESTORS_MAX {
+            return Err(HeaderError::Malformed("it names too many ancestors"));
         }
-        let parents = (0..count).map(|_| Ok(VersionId::from_bytes(reader.take()?)));
-        let parents = parents.collect::<Result<_, HeaderError>>()?;
+        let ancestors = (0..count).map(|_| Ok(VersionId::from_bytes(reader.take()?)));
+        let ancestors = ancestors.collect::<Result<_, HeaderError>>()?;
         let stored_sha256 = reader.take()?;
         let deleted = flags & FLAG_DELETED != 0;
         let fields = HeaderFields {
             version,
-            parents,
+            ancestors,
             deleted,
             stored_sha256,
         };
@@ -405,17 +404,17 @@ mod tests {
         VersionId::new(Hlc::new(1_800_000_000_000 + seed, 3), device)
     }
 
-    fn fields(parents: u64) -> HeaderFields {
+    fn fields(ancestors: u64) -> HeaderFields {
         HeaderFields {
             version: version(9),
-            parents: (0..parents).map(version).collect(),
+            ancestors: (0..ancestors).map(version).collect(),
             deleted: false,
             stored_sha256: [5; 32],
         }
     }
 
-    fn header(parents: u64) -> VersionHeader {
-        VersionHeader::sign(&key(), &path("notes/a.md"), fields(parents))
+    fn header(ancestors: u64) -> VersionHeader {
+        VersionHeader::sign(&key(), &path("notes/a.md"), fields(ancestors))
     }
 
     /// The bytes on the hubs: a change here is a new format.
@@ -444,8 +443,8 @@ mod tests {
         let changes: [fn(&mut HeaderFields); 5] = [
             |fields| fields.deleted = true,
             |fields| fields.version = version(10),
-            |fields| fields.parents.reverse(),
-            |fields| fields.parents.truncate(1),
+            |fields| fields.ancestors.reverse(),
+            |fields| fields.ancestors.truncate(1),
             |fields| fields.stored_sha256[31] ^= 1,
         ];
         for change in changes {
@@ -461,11 +460,11 @@ mod tests {
     }
 
     #[test]
-    fn four_parents_are_kept_and_fit() {
-        let full = header(9);
-        assert_eq!(full.fields.parents, fields(4).parents);
+    fn sixteen_ancestors_are_kept_and_fit() {
+        let full = header(19);
+        assert_eq!(full.fields.ancestors, fields(16).ancestors);
         let text = compose(&MediaType::json(), Encryption::Ecies, Some(&full)).expect("short");
-        assert!(text.len() < 350, "{}", text.len());
+        assert!(text.len() < 600, "{}", text.len());
         assert_eq!(parse(&text).header, Some(Ok(full)));
     }
 
@@ -567,8 +566,8 @@ mod tests {
             stored_sha256: [u8; 32],
         ) {
             let ids: Vec<_> = bytes.into_iter().map(VersionId::from_bytes).collect();
-            let parents = ids[1..].to_vec();
-            let fields = HeaderFields { version: ids[0], parents, deleted, stored_sha256 };
+            let ancestors = ids[1..].to_vec();
+            let fields = HeaderFields { version: ids[0], ancestors, deleted, stored_sha256 };
             let header = VersionHeader { fields, signature: [3; 64] };
             let media = MediaType::of("a.txt", b"");
             let text = compose(&media, Encryption::Plain, Some(&header)).expect("short");

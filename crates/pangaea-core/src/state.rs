@@ -10,29 +10,55 @@ use crate::policy::Encryption;
 use crate::version::ContentHash;
 use crate::version::VersionId;
 
-/// How many earlier versions a version names, newest first. Enough to recognise a successor of
-/// one's own lost upload without a version vector in every header.
-pub const ANCESTORS_MAX: usize = 4;
+/// How many earlier versions a version names. Enough to recognise a successor of one's own lost
+/// upload without a version vector in every header.
+pub const ANCESTORS_MAX: usize = 16;
 
-/// The versions that a version replaces, newest first, at most [`ANCESTORS_MAX`].
+/// The versions that a version replaces, its parents first, at most [`ANCESTORS_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Ancestors(Vec<VersionId>);
 
 impl Ancestors {
-    /// The ancestors of a version whose direct parents are `parents`.
-    pub fn new(parents: impl IntoIterator<Item = VersionId>) -> Self {
-        let mut list = Vec::with_capacity(ANCESTORS_MAX);
-        for parent in parents {
-            if list.len() < ANCESTORS_MAX && !list.contains(&parent) {
-                list.push(parent);
+    /// As they were stored or received: in this order, each once.
+    pub fn new(versions: impl IntoIterator<Item = VersionId>) -> Self {
+        let mut list = Vec::new();
+        for version in versions {
+            if list.len() < ANCESTORS_MAX && !list.contains(&version) {
+                list.push(version);
             }
         }
         Self(list)
     }
 
-    /// These ancestors with `parent` put in front.
-    pub fn with(&self, parent: VersionId) -> Self {
-        Self::new(std::iter::once(parent).chain(self.0.iter().copied()))
+    /// The ancestors of a version with these parents, who had the inherited ancestors. When there
+    /// are too many, a device's older versions go before the newest of any device: what a device
+    /// waits to hear of is the newest that others know of it, however often they wrote since.
+    pub fn descend(
+        parents: impl IntoIterator<Item = VersionId>,
+        inherited: impl IntoIterator<Item = VersionId>,
+    ) -> Self {
+        let mut list = Vec::new();
+        for parent in parents {
+            if !list.contains(&parent) {
+                list.push(parent);
+            }
+        }
+        let parents = list.len();
+        let mut older: Vec<VersionId> = inherited.into_iter().collect();
+        older.sort_unstable_by(|a, b| b.cmp(a));
+        older.dedup();
+        older.retain(|version| !list.contains(version));
+        list.append(&mut older);
+        while list.len() > ANCESTORS_MAX {
+            let (newer, last) = (&list[..], list.len() - 1);
+            let outdone = (parents..list.len()).rev().find(|&at| {
+                newer[..at]
+                    .iter()
+                    .any(|version| version.device == list[at].device)
+            });
+            list.remove(outdone.unwrap_or(last));
+        }
+        Self(list)
     }
 
     /// Whether `version` is named here.
@@ -40,7 +66,7 @@ impl Ancestors {
         self.0.contains(version)
     }
 
-    /// The versions, newest first.
+    /// The versions, parents first, then newest first.
     pub fn as_slice(&self) -> &[VersionId] {
         &self.0
     }
@@ -397,4 +423,39 @@ pub const IDENTITY_PATH: &str = ".pangaea/bucket";
 /// Whether `path` belongs to Pangaea itself.
 pub fn is_reserved(path: &FilePath) -> bool {
     path.as_str().starts_with(RESERVED_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(device: u8, clock: u8) -> VersionId {
+        let mut bytes = [0; 16];
+        bytes[7] = clock;
+        bytes[15] = device;
+        VersionId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn the_newest_of_every_device_outlives_many_versions_of_one() {
+        let mut ancestors = Ancestors::new([version(2, 1)]);
+        for clock in 2..100 {
+            ancestors = Ancestors::descend([version(1, clock)], ancestors.as_slice().to_vec());
+        }
+        assert_eq!(ancestors.as_slice().len(), ANCESTORS_MAX);
+        assert_eq!(ancestors.as_slice()[0], version(1, 99));
+        assert!(ancestors.contains(&version(2, 1)));
+        assert!(!ancestors.contains(&version(1, 2)));
+    }
+
+    #[test]
+    fn parents_outlive_everything_and_the_oldest_goes_first() {
+        let inherited = (1..=30).map(|number| version(number, number));
+        let parents = [version(9, 40), version(30, 2)];
+        let ancestors = Ancestors::descend(parents, inherited);
+        assert_eq!(ancestors.as_slice()[..2], parents);
+        assert_eq!(ancestors.as_slice().len(), ANCESTORS_MAX);
+        assert!(!ancestors.contains(&version(1, 1)));
+        assert!(ancestors.contains(&version(29, 29)));
+    }
 }

@@ -153,8 +153,8 @@ impl Oracle {
     /// edit of the same file that did not know of the dropping, and that the dropping did not know
     /// of: of two such edits that overlap, one wins and has its way with the whole place, which may
     /// hold lines that it never saw itself but was merged with before; and an edit beats a delete.
-    /// A dropping that saw what its replica could not remember is excused too: keeping too much is
-    /// the safe side. Worlds in which edits never cross are judged by [`Oracle::newest`] instead,
+    /// A dropping that saw a line only through an edit whose sight nobody could record is excused
+    /// too: keeping too much is the safe side. Worlds in which edits never cross are judged by [`Oracle::newest`] instead,
     /// without excuse.
     pub fn check_nothing_resurrected(&self, current: &BTreeSet<Token>) -> Result<(), String> {
         for (dropper, edit) in &self.edits {
@@ -167,11 +167,22 @@ impl Oracle {
             if crossed || edit.sight == Sight::Unrecorded {
                 continue;
             }
-            if let Some(token) = current.iter().find(|token| edit.dropped(**token)) {
+            let came_back =
+                |token: &&Token| edit.dropped(**token) && !self.is_doubtful(edit, **token);
+            if let Some(token) = current.iter().find(came_back) {
                 return Err(format!("I-2: line {token} came back after edit {dropper}"));
             }
         }
         Ok(())
+    }
+
+    /// Whether what an edit builds upon holds a line that somebody saw unrecorded: then nothing
+    /// tells the line's author that the edit came after it.
+    fn is_doubtful(&self, edit: &Edit, token: Token) -> bool {
+        edit.past
+            .iter()
+            .filter_map(|earlier| self.edits.get(earlier))
+            .any(|earlier| earlier.sight == Sight::Unrecorded && earlier.seen.contains(&token))
     }
 }
 

@@ -110,6 +110,7 @@ impl Summary {
             "next_try": self.next_try_ms().and_then(words::iso_time),
             "parked": parked,
             "conflicts": self.conflicts,
+            "delayed": self.report.delayed.first,
             "not_synced": self.report.refused.first,
             "left_out": self.report.notes.first,
             "unusable_on_hub": self.report.unusable.first,
@@ -214,6 +215,10 @@ impl Summary {
             lines.push(format!("\n{conflicts}: see `pangaea conflicts`."));
         }
         let kinds = [
+            (
+                &self.report.delayed,
+                "The last sync left these for the next one:",
+            ),
             (
                 &self.report.refused,
                 "These are not synced until somebody acts:",

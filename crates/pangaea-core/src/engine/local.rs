@@ -168,7 +168,7 @@ impl Engine {
             return ancestors;
         }
         let newest = std::iter::once(version).chain(entry.base.version());
-        Ancestors::new(newest.chain(ancestors.as_slice().iter().copied()))
+        Ancestors::descend(newest, ancestors.as_slice().iter().copied())
     }
 
     /// Notes that the operation is to be sent, as a new journal record that takes the place of an

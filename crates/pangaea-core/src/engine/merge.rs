@@ -104,7 +104,7 @@ impl Engine {
             match self.conflict_copy(path, loser, now_ms) {
                 CopyState::There => {}
                 CopyState::BeingMade => {
-                    self.wait_for(path, now_ms);
+                    self.wait_for(path, "its conflict copy is still being made", now_ms);
                     return Next::Done;
                 }
                 CopyState::Impossible => return Next::Done,
@@ -129,12 +129,13 @@ impl Engine {
                     self.clock.observe(theirs.version.clock, now_ms);
                     let version = self.next_version(now_ms);
                     let parents = [theirs.version, ours.version].into_iter();
-                    let kept = theirs.ancestors.as_slice().iter().copied();
+                    let sides = [&theirs.ancestors, &ours.ancestors].into_iter();
+                    let inherited = sides.flat_map(Ancestors::as_slice).copied();
                     LocalFile {
                         content,
                         size,
                         version,
-                        ancestors: Ancestors::new(parents.chain(kept)),
+                        ancestors: Ancestors::descend(parents, inherited),
                         media_type: ours.media_type,
                     }
                 });
@@ -164,22 +165,15 @@ impl Engine {
                 crate::conflict::exact_copy_path(path, &loser.version)?,
             ])
         });
-        let names = match names {
-            Ok(names) => names,
+        let mut names: Vec<FilePath> = match names {
+            Ok(names) => names.into(),
             Err(error) => {
                 let message = format!("a conflict copy cannot be named: {error}");
-                self.park(
-                    path,
-                    Problem {
-                        kind: ProblemKind::Device,
-                        message,
-                        tag: None,
-                    },
-                    now_ms,
-                );
-                return CopyState::Impossible;
+                return self.copy_is_impossible(path, message, now_ms);
             }
         };
+        // What has the usual name may itself be the file in conflict: it is no copy of itself.
+        names.retain(|copy| copy != path);
         if names.iter().any(|copy| self.busy.contains_key(copy)) {
             return CopyState::BeingMade;
         }
@@ -191,13 +185,18 @@ impl Engine {
             return CopyState::There;
         }
         // The usual name may hold what the same device lost in the same second.
-        let is_free = |copy: &FilePath| {
-            self.entries
-                .get(copy)
-                .is_none_or(|entry| entry.local == Local::Never)
-        };
-        let Some(copy) = names.into_iter().find(is_free) else {
-            return CopyState::There;
+        let local = |copy: &FilePath| self.entries.get(copy).map(|entry| &entry.local);
+        let is_free = |copy: &&FilePath| matches!(local(copy), None | Some(Local::Never));
+        let Some(copy) = names.iter().find(is_free).cloned() else {
+            let is_deleted = |copy: &FilePath| matches!(local(copy), Some(Local::Deleted { .. }));
+            if names.iter().any(is_deleted) {
+                // Somebody is done with this conflict.
+                return CopyState::There;
+            }
+            let message = "files of other content have the names that its conflict copy could \
+                           have: rename them"
+                .to_owned();
+            return self.copy_is_impossible(path, message, now_ms);
         };
         let version = self.next_version(now_ms);
         let file = LocalFile {
@@ -215,6 +214,16 @@ impl Engine {
             main: path.clone(),
         };
         CopyState::ToMake(Box::new((apply, Some(after))))
+    }
+
+    fn copy_is_impossible(&mut self, path: &FilePath, message: String, now_ms: u64) -> CopyState {
+        let problem = Problem {
+            kind: ProblemKind::Device,
+            message,
+            tag: None,
+        };
+        self.park(path, problem, now_ms);
+        CopyState::Impossible
     }
 }
 

@@ -46,6 +46,7 @@ use crate::version::DeviceId;
 use crate::version::Hlc;
 use crate::version::VersionId;
 
+pub use self::schedule::Delay;
 pub use self::schedule::HubState;
 pub use self::status::Status;
 use self::step::AfterApply;
@@ -112,8 +113,8 @@ pub struct Engine {
     journal: BTreeMap<u64, FilePath>,
     /// Paths whose next step is to be decided.
     ready: BTreeSet<FilePath>,
-    /// Paths that wait until a time, in milliseconds since 1970.
-    waiting: BTreeMap<FilePath, u64>,
+    /// Paths that are left alone for a while.
+    waiting: BTreeMap<FilePath, Delay>,
     /// How often in a row a path had to wait or was refused, in this process.
     setbacks: BTreeMap<FilePath, u32>,
     in_flight: BTreeMap<RequestId, InFlight>,

@@ -151,7 +151,7 @@ impl Engine {
             return;
         }
         let newest = std::iter::once(earlier).chain(own);
-        let ancestors = Ancestors::new(newest.chain(ancestors.as_slice().iter().copied()));
+        let ancestors = Ancestors::descend(newest, ancestors.as_slice().iter().copied());
         let version = self.next_version(now_ms);
         self.update(path, |entry| match &mut entry.local {
             Local::File(file) => {

@@ -57,7 +57,10 @@ impl Engine {
             // It says nothing. To plan anew only after a wait keeps a shell that answers so from
             // making a busy loop.
             match concerned {
-                Some(path) => self.wait_for(&path, now_ms),
+                Some(path) => {
+                    let reason = "the file on this device changed just then";
+                    self.wait_for(&path, reason, now_ms);
+                }
                 None => self.listing.want(),
             }
         }
@@ -188,7 +191,8 @@ impl Engine {
         } else {
             entry.remote = Remote::AsBase;
             self.listing.want();
-            self.wait_for(path, now_ms);
+            let reason = "the hub says now that it has the file, now that it has not";
+            self.wait_for(path, reason, now_ms);
         }
     }
 
@@ -284,7 +288,8 @@ impl Engine {
         let setbacks = self.setbacks.entry(path.clone()).or_default();
         *setbacks = setbacks.saturating_add(1);
         if *setbacks > CONDITION_FAILURES_MAX {
-            self.wait_for(path, now_ms);
+            let reason = "others keep changing it, or the hub's answers are old ones";
+            self.wait_for(path, reason, now_ms);
         }
     }
 

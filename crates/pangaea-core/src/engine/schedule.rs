@@ -37,6 +37,15 @@ pub enum HubState {
     Halted(Question),
 }
 
+/// Why a path is left alone for a while, although the hub can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delay {
+    /// Its turn comes then, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// For a person.
+    pub reason: String,
+}
+
 impl Engine {
     /// The next thing to do. The commit of everything handed in before must be stored first.
     pub fn poll_request(&mut self, now_ms: u64) -> Option<(RequestId, Request)> {
@@ -80,8 +89,9 @@ impl Engine {
         let path = self
             .waiting
             .values()
+            .map(|delay| delay.until_ms)
             .min()
-            .map(|at| (*at, "a path's wait is over"));
+            .map(|at| (at, "a path's wait is over"));
         let has_work = !self.ready.is_empty() || self.listing.is_wanted();
         let hub = match &self.hub {
             HubState::Waiting { until_ms, .. } => Some((*until_ms).max(self.hub_asked_ms)),
@@ -132,9 +142,9 @@ impl Engine {
                     self.listing.want();
                 }
             }
-            Failure::Busy { .. } => {
+            Failure::Busy { message } => {
                 if let Some(path) = path {
-                    self.wait_for(path, now_ms);
+                    self.wait_for(path, message, now_ms);
                 } else {
                     self.listing.want();
                 }
@@ -169,12 +179,15 @@ impl Engine {
     }
 
     /// Leaves one path alone for a while.
-    pub(super) fn wait_for(&mut self, path: &FilePath, now_ms: u64) {
+    pub(super) fn wait_for(&mut self, path: &FilePath, reason: impl Into<String>, now_ms: u64) {
         let setbacks = self.setbacks.entry(path.clone()).or_default();
         *setbacks = setbacks.saturating_add(1);
         let wait = backoff::wait_ms(*setbacks, None, self.jitter.draw());
-        self.waiting
-            .insert(path.clone(), now_ms.saturating_add(wait));
+        let delay = Delay {
+            until_ms: now_ms.saturating_add(wait),
+            reason: reason.into(),
+        };
+        self.waiting.insert(path.clone(), delay);
         self.ready.remove(path);
     }
 
@@ -237,7 +250,7 @@ impl Engine {
         let due: Vec<FilePath> = self
             .waiting
             .iter()
-            .filter(|(_, at)| is_over(**at, backoff::BACKOFF_MS_MAX))
+            .filter(|(_, delay)| is_over(delay.until_ms, backoff::BACKOFF_MS_MAX))
             .map(|(path, _)| path.clone())
             .collect();
         for path in due {

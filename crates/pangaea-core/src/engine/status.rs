@@ -2,6 +2,7 @@
 
 use gaia::path::FilePath;
 
+use super::Delay;
 use super::Engine;
 use super::HubState;
 use crate::state::Local;
@@ -56,6 +57,11 @@ impl Engine {
             }
         }
         status
+    }
+
+    /// The paths that are left alone for a while, and why.
+    pub fn delays(&self) -> impl Iterator<Item = (&FilePath, &Delay)> {
+        self.waiting.iter()
     }
 
     /// How many steps are known to be left, waiting ones not counted.

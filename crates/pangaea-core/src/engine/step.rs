@@ -80,7 +80,11 @@ impl Engine {
                 }
             }
         }
-        self.wait_for(path, now_ms);
+        self.wait_for(
+            path,
+            "its steps lead nowhere, which is a fault of Pangaea",
+            now_ms,
+        );
         None
     }
 
@@ -104,7 +108,8 @@ impl Engine {
                     entry.suspect = Some(remote.tag);
                 }
                 self.listing.want();
-                self.wait_for(path, now_ms);
+                let reason = "the hub's answer may be an old one, so it is asked again";
+                self.wait_for(path, reason, now_ms);
                 Next::Done
             }
         }

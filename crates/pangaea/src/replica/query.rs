@@ -4,6 +4,7 @@ use gaia::path::FilePath;
 use pangaea_core::commit::HistoryRow;
 use pangaea_core::commit::LogRow;
 use pangaea_core::conflict;
+use pangaea_core::engine::Delay;
 use pangaea_core::engine::Status;
 use pangaea_core::state::Entry;
 use pangaea_core::state::Problem;
@@ -79,6 +80,11 @@ impl Replica {
             .entries()
             .iter()
             .filter_map(|(path, entry)| Some((path, entry.problem.as_ref()?)))
+    }
+
+    /// The paths that are left alone for a while although the hub can be used, and why.
+    pub fn delays(&self) -> impl Iterator<Item = (&FilePath, &Delay)> {
+        self.engine.delays()
     }
 
     /// Files that somebody may want to look at.

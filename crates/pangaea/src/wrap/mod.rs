@@ -205,7 +205,7 @@ impl Wrapper {
     ) -> Result<Wrapped, WrapError> {
         let fields = HeaderFields {
             version,
-            parents: ancestors.as_slice().to_vec(),
+            ancestors: ancestors.as_slice().to_vec(),
             deleted: true,
             stored_sha256: Sha256::digest(b"").into(),
         };
@@ -299,7 +299,7 @@ impl Wrapper {
             Some(header) => (
                 header.fields.version,
                 Origin::Header,
-                Ancestors::new(header.fields.parents.iter().copied()),
+                Ancestors::new(header.fields.ancestors.iter().copied()),
             ),
             None => (
                 VersionId::synthetic(stored_as.modified_s, stored_as.tag.as_str()),
@@ -336,7 +336,7 @@ impl Wrapper {
     ) -> Result<String, WrapError> {
         let fields = HeaderFields {
             version: file.version,
-            parents: file.ancestors.as_slice().to_vec(),
+            ancestors: file.ancestors.as_slice().to_vec(),
             deleted: false,
             stored_sha256,
         };

@@ -98,6 +98,34 @@ fn a_412_that_was_my_own_lost_answer_is_success() {
 }
 
 #[test]
+fn a_conflict_copy_that_is_in_conflict_is_no_copy_of_itself() {
+    let version = Harness::new().write(&path("a.txt"), "mine");
+    let copy = crate::conflict::copy_path(&path("a.txt"), &version).unwrap();
+    let mut harness = Harness::new();
+    assert_eq!(harness.write(&copy, "mine"), version);
+    let (id, _) = harness.ask();
+    harness.answer(id, Response::ConditionFailed(None));
+    let (id, _) = harness.ask();
+    harness.answer(
+        id,
+        Response::Fetched(Box::new(remote("theirs", NOW + 1, &[]))),
+    );
+    let (id, request) = harness.ask();
+    assert!(matches!(request, Request::Merge { .. }), "{request:?}");
+    let merged = Merged {
+        keep: Keep::Side(Side::Theirs),
+        copy: Some(Side::Ours),
+    };
+    harness.answer(id, Response::Merged(merged));
+    let (_, request) = harness.ask();
+    let Request::Apply { path, to, .. } = request else {
+        panic!("{request:?}")
+    };
+    assert_ne!(path, copy);
+    assert_eq!(to.map(|file| file.content), Some(new("mine").content));
+}
+
+#[test]
 fn a_412_by_somebody_else_is_a_merge() {
     let (mut harness, a) = (Harness::new(), path("a.txt"));
     harness.write(&a, "mine");
