@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Join a bucket with the link that `pangaea up` printed on another device
     Join(JoinArgs),
-    /// Run a hub alone
+    /// Run a hub alone, or check what it has stored
     Hub(HubArgs),
     /// Make, show or import the key of a bucket
     #[command(subcommand)]
@@ -115,9 +115,25 @@ pub(crate) struct JoinArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct HubArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<HubCommand>,
     #[command(flatten)]
-    pub(crate) serve: ServeArgs,
+    pub(crate) serve: Option<ServeArgs>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HubCommand {
+    /// Look for damage in what a hub has stored; a hub may be serving meanwhile
+    Check(HubCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HubCheckArgs {
+    /// The hub's data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,12 @@ use tokio::sync::mpsc;
 /// Bodies up to this many bytes live in the index instead.
 pub(crate) const INLINE_BYTES_MAX: usize = 64 * 1024;
 
+/// Where blobs are, in the data folder.
+pub(crate) const BLOBS_FOLDER: &str = "blobs";
+
+/// Where bodies are written until they are whole.
+pub(crate) const STAGING_FOLDER: &str = "staging";
+
 /// The SHA-256 of a body, which is also the name of its blob.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BlobId([u8; 32]);
@@ -37,7 +43,7 @@ impl BlobId {
         &self.0
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         if name.len() != 64 || !name.is_ascii() {
             return None;
         }
@@ -92,15 +98,15 @@ impl Blobs {
         root: &Path,
         suspects: mpsc::UnboundedSender<BlobId>,
     ) -> io::Result<Arc<Self>> {
-        let blobs = root.join("blobs");
-        let staging = root.join("staging");
+        let blobs = root.join(BLOBS_FOLDER);
+        let staging = root.join(STAGING_FOLDER);
         if staging.exists() {
             fs::remove_dir_all(&staging)?;
         }
         fs::create_dir_all(&staging)?;
         fs::create_dir_all(&blobs)?;
         for first in 0..=u8::MAX {
-            let folder = blobs.join(format!("{first:02x}"));
+            let folder = folder_of(&blobs, first);
             if !folder.exists() {
                 fs::create_dir(folder)?;
             }
@@ -172,15 +178,14 @@ impl Blobs {
     /// The blobs whose name begins with this byte.
     pub(crate) fn with_first_byte(&self, first: u8) -> io::Result<Vec<BlobId>> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(self.blobs.join(format!("{first:02x}")))? {
+        for entry in fs::read_dir(folder_of(&self.blobs, first))? {
             found.extend(entry?.file_name().to_str().and_then(BlobId::parse));
         }
         Ok(found)
     }
 
     fn path_of(&self, id: BlobId) -> PathBuf {
-        let name = id.to_string();
-        self.blobs.join(&name[..2]).join(name)
+        blob_path(&self.blobs, id)
     }
 
     fn pin(self: &Arc<Self>, id: BlobId) -> StagedBlob {
@@ -317,6 +322,16 @@ impl Drop for Temporary {
             tracing::warn!(%error, "could not remove a staged body; the next start will");
         }
     }
+}
+
+/// The file of a blob in a folder of blobs.
+pub(crate) fn blob_path(blobs: &Path, id: BlobId) -> PathBuf {
+    folder_of(blobs, id.0[0]).join(id.to_string())
+}
+
+/// Where the blobs are whose name begins with this byte.
+pub(crate) fn folder_of(blobs: &Path, first: u8) -> PathBuf {
+    blobs.join(format!("{first:02x}"))
 }
 
 /// Makes renames and new files in a folder durable. Only Unix needs it and can do it.

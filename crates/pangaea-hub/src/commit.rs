@@ -71,6 +71,12 @@ fn apply_group(writer: &mut Writer, blobs: &Blobs, group: Vec<Job>) {
     let changes: Vec<&Change> = group.iter().map(|job| &job.change).collect();
     match writer.apply(&changes) {
         Ok(applied) => answer(blobs, group, applied),
+        Err(IndexError::Busy) => {
+            // The wait was long enough for all of them.
+            for job in group {
+                finish(job, Err(IndexError::Busy));
+            }
+        }
         Err(error) if group.len() > 1 => {
             // Nothing of the group took place. One change that the database cannot take must not
             // fail the others, so each is tried by itself.

@@ -22,10 +22,12 @@
 //!
 //! A request goes through `server` (connections), `routes` (the raw target), `hub` (dispatch),
 //! then `write`, `listing` or `reads`; `auth` checks tokens, `upload` receives bodies into
-//! `blobs`, `commit` groups changes into transactions of the `index`, `gc` sweeps up.
+//! `blobs`, `commit` groups changes into transactions of the `index`, `gc` sweeps up. What an
+//! operator does with a data folder: [`check`].
 
 mod auth;
 mod blobs;
+pub mod check;
 mod commit;
 mod config;
 mod error;

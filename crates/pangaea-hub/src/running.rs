@@ -18,12 +18,11 @@ use crate::commit::Committer;
 use crate::config::{HubConfig, HubUrlRule};
 use crate::error::HubError;
 use crate::hub::{self, ReadAt};
-use crate::index::{Index, Writer};
+use crate::index::{INDEX_FILE, Index, Writer};
 use crate::routes::READ_PREFIX;
 use crate::{gc, server};
 
 const LOCK_FILE: &str = "hub.lock";
-const INDEX_FILE: &str = "index.sqlite3";
 
 /// Connections that read the index at the same time.
 const READERS: usize = 8;

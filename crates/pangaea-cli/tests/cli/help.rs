@@ -73,6 +73,7 @@ fn the_documentation_names_every_option() {
         "up",
         "join",
         "hub",
+        "hub check",
         "key new",
         "key show",
         "key import",

@@ -16,13 +16,17 @@ use gaia::address::Address;
 use gaia::auth::AuthError;
 use gaia::etag::ETag;
 use gaia::path::FilePath;
+use rusqlite::ErrorCode;
 
 use crate::auth::Grant;
 use crate::blobs::{BlobId, StagedBlob};
 
 pub(crate) use apply::{Applied, Writer};
 pub(crate) use list::{History, ListRequest, Naming, parse_cursor};
-pub(crate) use sqlite::{Index, Revocations};
+pub(crate) use sqlite::{Index, Revocations, open_beside};
+
+/// The database, in the data folder.
+pub(crate) const INDEX_FILE: &str = "index.sqlite3";
 
 /// One file of one bucket: the key by which versions are found, compared and ordered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,7 +154,16 @@ pub(crate) enum Verdict {
 pub enum IndexError {
     /// The database refused or failed an operation.
     #[error("the hub's index failed: {0}; check the disk that holds the data folder")]
-    Database(#[from] rusqlite::Error),
+    Database(#[source] rusqlite::Error),
+    /// Another process holds the database, for longer than is waited for.
+    #[error("another process keeps the hub's index locked; stop it, or try again")]
+    Busy,
+    /// The disk has no room for the database.
+    #[error("there is no room left on the disk that holds the hub's index")]
+    Full,
+    /// The file is no database, or a damaged one.
+    #[error("the hub's index is damaged: {0}; restore it from a backup")]
+    Corrupt(#[source] rusqlite::Error),
     /// The database was written by a newer hub.
     #[error(
         "the index in {path} has format {found}, and this hub knows formats up to {known}; \
@@ -170,4 +183,15 @@ pub enum IndexError {
     /// The hub is stopping and takes no more changes.
     #[error("the hub is stopping; try again when it is back")]
     Stopping,
+}
+
+impl From<rusqlite::Error> for IndexError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error),
+            _ => Self::Database(error),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use bytes::Bytes;
 use gaia::address::Address;
 use gaia::etag::ETag;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
 use super::{FileKey, IndexError, StoredBody, Version};
@@ -190,6 +190,40 @@ impl Readers {
     }
 }
 
+/// Opens an index for reading that another process may be writing.
+///
+/// The files that SQLite keeps beside a database in use are made if need be; where that cannot
+/// be, nobody can be writing either, and the database is read as it is.
+pub(crate) fn open_beside(path: &Path) -> Result<Connection, IndexError> {
+    let read = |connection: &Connection| {
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+    };
+    let mut connection = open_reader(path)?;
+    let found = match read(&connection) {
+        Err(error)
+            if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !has_log(path) =>
+        {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            let name = percent_encoding::percent_encode(
+                path.as_os_str().as_encoded_bytes(),
+                percent_encoding::NON_ALPHANUMERIC,
+            );
+            connection = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)?;
+            read(&connection)?
+        }
+        found => found?,
+    };
+    refuse_newer(path, found)?;
+    Ok(connection)
+}
+
+/// Whether changes wait beside the database, which cannot be read without them.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|about| about.len() > 0)
+}
+
 fn open_reader(path: &Path) -> Result<Connection, IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -212,18 +246,23 @@ fn configure_writer(connection: &Connection) -> Result<(), IndexError> {
 
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), IndexError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    refuse_newer(path, found)?;
+    if found < FORMAT {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn refuse_newer(path: &Path, found: i64) -> Result<(), IndexError> {
     if found > FORMAT {
         return Err(IndexError::NewerFormat {
             path: path.to_owned(),
             found,
             known: FORMAT,
         });
-    }
-    if found < FORMAT {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
-        transaction.commit()?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pangaea_hub::{Hub, HubConfig, HubError};
 use tokio::task::JoinSet;
 
+use crate::check::whole;
 use crate::support::{Client, any_port, eventually, key, world};
 
 /// Names the data folder to the child process that `child_hub` becomes.
@@ -88,15 +89,19 @@ async fn a_killed_hub_keeps_its_word() {
         child.kill().unwrap();
         child.wait().unwrap();
         files.extend(writers.join_all().await);
+        // Before anything is repaired by a start: leftovers at most.
+        whole(folder.path());
 
         let hub = Hub::start(HubConfig::new(folder.path(), any_port()))
             .await
             .unwrap();
         let client = Client::new(hub.url(), key(1));
         for (path, known) in &mut files {
-            check(&client, path, known).await;
+            check_file(&client, path, known).await;
         }
         hub.shutdown().await.unwrap();
+        let swept = whole(folder.path());
+        assert_eq!((swept.staged, swept.foreign), (0, 0));
     }
     assert!(
         files.values().all(|known| known.acknowledged.is_some()),
@@ -105,7 +110,7 @@ async fn a_killed_hub_keeps_its_word() {
 }
 
 /// The file is what was acknowledged last, or what was attempted after it.
-async fn check(client: &Client, path: &str, known: &mut Known) {
+async fn check_file(client: &Client, path: &str, known: &mut Known) {
     let response = client.get(path).await;
     let found = match response.status().as_u16() {
         404 => None,

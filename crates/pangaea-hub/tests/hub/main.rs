@@ -8,6 +8,7 @@
 )]
 
 mod auth;
+mod check;
 mod concurrency;
 mod conditions;
 mod delete;

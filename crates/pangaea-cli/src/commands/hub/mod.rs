@@ -1,12 +1,19 @@
 //! `pangaea hub`: the hub alone, and what is done with its data folder.
 
+mod check;
 mod serve;
+mod task;
 
 use crate::cli::HubArgs;
+use crate::cli::HubCommand;
 use crate::error::CliError;
 use crate::error::Exit;
 use crate::output::Output;
 
 pub(crate) fn run(args: HubArgs, output: &Output) -> Result<Exit, CliError> {
-    serve::run(args.serve, output)
+    match (args.command, args.serve) {
+        (Some(HubCommand::Check(args)), _) => check::run(&args, output),
+        (None, Some(args)) => serve::run(args, output),
+        (None, None) => Err(CliError::usage("a hub needs a folder: --data DIR")),
+    }
 }
