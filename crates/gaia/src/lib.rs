@@ -31,10 +31,13 @@
 pub mod address;
 pub mod association;
 pub mod auth;
+pub mod batch;
 pub mod challenge;
 pub mod changes;
 pub mod envelope;
 pub mod etag;
+pub mod fetch;
+pub mod frames;
 pub mod hub_info;
 mod jws;
 pub mod key;

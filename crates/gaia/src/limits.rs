@@ -57,3 +57,28 @@ pub const CHALLENGE_BYTES_MIN: usize = 10;
 
 /// How many bytes of each end of a stored file suffice to find the parts of an envelope.
 pub const ENVELOPE_SCAN_BYTES: usize = 512;
+
+/// Longest first line of a frame with its line feed, in bytes. Any path and type fit, also if all
+/// of a path is control characters, for each of which JSON needs six bytes.
+pub const FRAME_HEAD_BYTES_MAX: usize = 32 * 1_024;
+
+/// Most operations in one batch.
+pub const BATCH_OPERATIONS_MAX: usize = 1_000;
+
+/// Largest batch, with everything in it, in bytes.
+pub const BATCH_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+
+/// Largest answer to a batch that a client reads, in bytes.
+pub const BATCH_REPLY_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// Most paths in one fetch.
+pub const FETCH_PATHS_MAX: usize = 1_000;
+
+/// Largest request of a fetch, in bytes.
+pub const FETCH_REQUEST_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// Largest file in the answer to a fetch, in bytes.
+pub const FETCH_FILE_BYTES_MAX: u64 = 1_024 * 1_024;
+
+/// Most bytes of files in the answer to one fetch.
+pub const FETCH_BYTES_MAX: u64 = 16 * 1_024 * 1_024;

@@ -5,6 +5,7 @@
 )]
 
 mod auth;
+mod frames;
 mod properties;
 mod vectors;
 
@@ -18,5 +19,8 @@ fn no_file_is_forgotten() {
         .filter(|name| name != "main.rs")
         .collect();
     files.sort();
-    assert_eq!(files, ["auth.rs", "properties.rs", "vectors.rs"]);
+    assert_eq!(
+        files,
+        ["auth.rs", "frames.rs", "properties.rs", "vectors.rs"]
+    );
 }
