@@ -54,9 +54,13 @@ enum TokenKind {
     Legacy,
 }
 
-/// Leave to work on one bucket, given to one request.
+/// Leave to work on one bucket, given to one request. Cheap to clone: each change of a batch has
+/// it.
 #[derive(Clone, Debug)]
-pub(crate) struct Grant {
+pub(crate) struct Grant(Arc<Granted>);
+
+#[derive(Debug)]
+struct Granted {
     rules: Arc<Rules>,
     proof: Proof,
     authorization: Authorization,
@@ -98,12 +102,12 @@ impl Gate {
     fn grant(&self, proof: Proof, bucket: &Address) -> Result<Grant, AuthError> {
         let oldest_valid = self.revocations.oldest_valid(bucket);
         let authorization = proof.authorize(&self.rules, bucket, oldest_valid)?;
-        Ok(Grant {
+        Ok(Grant(Arc::new(Granted {
             rules: Arc::clone(&self.rules),
             proof,
             authorization,
             oldest_valid,
-        })
+        })))
     }
 
     fn recall(&self, fingerprint: &[u8; 32]) -> Option<Proof> {
@@ -170,16 +174,19 @@ impl Proof {
 impl Grant {
     /// The bucket, the scopes, and what they allow.
     pub(crate) fn authorization(&self) -> &Authorization {
-        &self.authorization
+        &self.0.authorization
     }
 
     /// Asks again, if the bucket's revocation time moved since the request began.
     pub(crate) fn check_again(&self, oldest_valid: u64) -> Result<(), AuthError> {
-        if oldest_valid == self.oldest_valid {
+        let granted = &*self.0;
+        if oldest_valid == granted.oldest_valid {
             return Ok(());
         }
-        let bucket = self.authorization.bucket();
-        self.proof.authorize(&self.rules, bucket, oldest_valid)?;
+        let bucket = granted.authorization.bucket();
+        granted
+            .proof
+            .authorize(&granted.rules, bucket, oldest_valid)?;
         Ok(())
     }
 }

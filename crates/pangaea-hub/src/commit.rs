@@ -8,21 +8,28 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::blobs::Blobs;
-use crate::index::{Applied, Change, IndexError, NewBody, Verdict, Writer};
+use crate::blobs::{BlobId, Blobs};
+use crate::index::{Applied, Change, IndexError, NewBody, Part, Unit, Verdict, Writer};
 
-/// Changes that may wait; beyond, requests wait before they join the queue. With bodies of up to
-/// 64 KiB this also bounds memory.
+/// Requests whose changes may wait; beyond, requests wait before they join the queue. With single
+/// bodies of up to 64 KiB, and batches that bring their own bound, this also bounds memory.
 const QUEUE_MAX: usize = 1024;
 
-/// Changes in one transaction.
+/// Requests in one transaction.
 const GROUP_MAX: usize = 256;
 
+/// What became of each change of a request.
+type Verdicts = Vec<Result<Verdict, IndexError>>;
+
+/// The changes of one request.
 struct Job {
-    change: Change,
-    reply: oneshot::Sender<Result<Verdict, IndexError>>,
+    changes: Vec<Change>,
+    unit: Unit,
+    reply: oneshot::Sender<Result<Verdicts, IndexError>>,
+    /// What was reserved for the changes, as long as they are here.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Hands changes to the writing thread; cheap to clone.
@@ -50,13 +57,36 @@ impl Committer {
     /// # Cancel safety
     /// Once queued, the change is applied whether or not this future is polled again.
     pub(crate) async fn commit(&self, change: Change) -> Result<Verdict, IndexError> {
-        let (reply, verdict) = oneshot::channel();
-        let job = Job { change, reply };
+        let verdicts = self.commit_all(vec![change], Unit::Each, None).await?;
+        verdicts
+            .into_iter()
+            .next()
+            .unwrap_or(Err(IndexError::Stopping))
+    }
+
+    /// Applies changes in one transaction, in their order; one verdict for each. What `room` stands
+    /// for is given back when they are done with.
+    ///
+    /// # Cancel safety
+    /// As of [`Self::commit`].
+    pub(crate) async fn commit_all(
+        &self,
+        changes: Vec<Change>,
+        unit: Unit,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<Verdicts, IndexError> {
+        let (reply, verdicts) = oneshot::channel();
+        let job = Job {
+            changes,
+            unit,
+            reply,
+            _room: room,
+        };
         self.queue
             .send(job)
             .await
             .map_err(|_| IndexError::Stopping)?;
-        verdict.await.unwrap_or(Err(IndexError::Stopping))
+        verdicts.await.unwrap_or(Err(IndexError::Stopping))
     }
 }
 
@@ -68,9 +98,23 @@ fn run(mut writer: Writer, blobs: &Blobs, mut jobs: mpsc::Receiver<Job>) {
 }
 
 fn apply_group(writer: &mut Writer, blobs: &Blobs, group: Vec<Job>) {
-    let changes: Vec<&Change> = group.iter().map(|job| &job.change).collect();
-    match writer.apply(&changes) {
-        Ok(applied) => answer(blobs, group, applied),
+    let parts: Vec<_> = group
+        .iter()
+        .map(|job| Part {
+            changes: &job.changes,
+            unit: job.unit,
+        })
+        .collect();
+    match writer.apply(&parts) {
+        Ok(applied) => {
+            tracing::trace!(requests = group.len(), "committed");
+            let mut verdicts = applied.verdicts.into_iter().map(Ok);
+            for job in group {
+                let own = verdicts.by_ref().take(job.changes.len()).collect();
+                finish(job, Ok(own));
+            }
+            release(blobs, applied.released);
+        }
         Err(IndexError::Busy) => {
             // The wait was long enough for all of them.
             for job in group {
@@ -79,42 +123,60 @@ fn apply_group(writer: &mut Writer, blobs: &Blobs, group: Vec<Job>) {
         }
         Err(error) if group.len() > 1 => {
             // Nothing of the group took place. One change that the database cannot take must not
-            // fail the others, so each is tried by itself.
-            tracing::warn!(%error, changes = group.len(), "splitting a group of changes");
+            // fail the others, so each request is tried by itself.
+            tracing::warn!(%error, requests = group.len(), "splitting a group of changes");
             for job in group {
                 apply_group(writer, blobs, vec![job]);
             }
         }
         Err(error) => {
-            let mut error = Some(error);
-            for job in group {
-                finish(job, Err(error.take().unwrap_or(IndexError::Stopping)));
-            }
+            let Some(job) = group.into_iter().next() else {
+                return;
+            };
+            let verdicts = if job.unit == Unit::Each && job.changes.len() > 1 {
+                tracing::warn!(%error, changes = job.changes.len(), "splitting a batch");
+                Ok(apply_singly(writer, blobs, &job.changes))
+            } else {
+                Err(error)
+            };
+            finish(job, verdicts);
         }
     }
 }
 
-fn answer(blobs: &Blobs, group: Vec<Job>, applied: Applied) {
-    tracing::trace!(changes = group.len(), "committed");
-    for (job, verdict) in group.into_iter().zip(applied.verdicts) {
-        finish(job, Ok(verdict));
-    }
-    for blob in applied.released {
+/// Applies each change in a transaction of its own.
+fn apply_singly(writer: &mut Writer, blobs: &Blobs, changes: &[Change]) -> Verdicts {
+    let apply = |change| {
+        let part = Part {
+            changes: std::slice::from_ref(change),
+            unit: Unit::Each,
+        };
+        let Applied { verdicts, released } = writer.apply(&[part])?;
+        release(blobs, released);
+        verdicts.into_iter().next().ok_or(IndexError::Stopping)
+    };
+    changes.iter().map(apply).collect()
+}
+
+fn release(blobs: &Blobs, released: Vec<BlobId>) {
+    for blob in released {
         blobs.suspect(blob);
     }
 }
 
-fn finish(job: Job, verdict: Result<Verdict, IndexError>) {
-    let Job { mut change, reply } = job;
-    if let (Ok(Verdict::Done), Change::Store(store)) = (&verdict, &mut change)
-        && let NewBody::Blob(blob) = &mut store.body
-    {
-        blob.mark_committed();
+fn finish(job: Job, verdicts: Result<Verdicts, IndexError>) {
+    let Job { changes, reply, .. } = job;
+    for (at, change) in changes.into_iter().enumerate() {
+        let verdict = verdicts.as_ref().ok().and_then(|all| all.get(at));
+        if let (Some(Ok(Verdict::Done)), Change::Store(mut store)) = (verdict, change)
+            && let NewBody::Blob(blob) = &mut store.body
+        {
+            blob.mark_committed();
+        }
     }
-    // Released before the answer, so that a test or a client sees the sweep's view settled.
-    drop(change);
-    // The client may have gone; the change stands.
-    if reply.send(verdict).is_err() {
-        tracing::debug!("a change was committed after its client had gone");
+    // The changes are gone before the answer, so that a test or a client sees the sweep's view
+    // settled. The client may have gone; the changes stand.
+    if reply.send(verdicts).is_err() {
+        tracing::debug!("changes were committed after their client had gone");
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use gaia::auth::AuthError;
 use gaia::etag::ETag;
+use gaia::frames::FrameError;
 use gaia::path::PathError;
 use http::StatusCode;
 
@@ -96,6 +97,24 @@ pub(crate) enum Refusal {
     BadContentType(&'static str),
     #[error("Content-Encoding is not supported: files are stored as they are sent")]
     ContentEncoding,
+    /// The frames of a batch cannot be told apart.
+    #[error("Invalid batch: {0}")]
+    BadFrames(#[from] FrameError),
+    /// A request that makes no sense, and why.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The body is not of the type that the route takes.
+    #[error("The body must be of the type {0}")]
+    MediaType(&'static str),
+    /// More than one request of this kind may hold.
+    #[error("{0}")]
+    TooMuch(&'static str),
+    /// A change of an atomic batch in which another one was refused.
+    #[error("Not applied, because another operation of this batch was refused")]
+    Undone,
+    /// Too much is under way.
+    #[error("The hub is busy; try again soon")]
+    Busy,
     /// The client sends too slowly or not at all.
     #[error("The request took too long to arrive")]
     TooSlow,
@@ -118,16 +137,22 @@ impl Refusal {
         match self {
             Self::Auth(_) => StatusCode::UNAUTHORIZED,
             Self::BadPath(_) => StatusCode::FORBIDDEN,
-            Self::BadUrl | Self::BadJson(_) | Self::BadContentType(_) | Self::Incomplete => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadUrl
+            | Self::BadJson(_)
+            | Self::BadContentType(_)
+            | Self::BadFrames(_)
+            | Self::BadRequest(_)
+            | Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::NoRoute { .. } | Self::NoSuchFile => StatusCode::NOT_FOUND,
             Self::Precondition { .. } => StatusCode::PRECONDITION_FAILED,
-            Self::TooLarge { .. } | Self::JsonTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge { .. } | Self::JsonTooLarge | Self::TooMuch(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Self::ContentEncoding | Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Undone => StatusCode::FAILED_DEPENDENCY,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Index(IndexError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Index(IndexError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Index(_) | Self::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -139,13 +164,18 @@ impl Refusal {
             Self::BadPath(_) => Some("BadPathError"),
             Self::NoSuchFile => Some("DoesNotExist"),
             Self::Precondition { .. } => Some("PreconditionFailedError"),
-            Self::TooLarge { .. } => Some("PayloadTooLargeError"),
-            Self::BadContentType(_) => Some("InvalidInputError"),
+            Self::TooLarge { .. } | Self::TooMuch(_) => Some("PayloadTooLargeError"),
+            Self::BadContentType(_) | Self::BadFrames(_) | Self::BadRequest(_) => {
+                Some("InvalidInputError")
+            }
             Self::BadUrl
             | Self::NoRoute { .. }
             | Self::JsonTooLarge
             | Self::BadJson(_)
             | Self::ContentEncoding
+            | Self::MediaType(_)
+            | Self::Undone
+            | Self::Busy
             | Self::TooSlow
             | Self::Incomplete
             | Self::Range { .. }

@@ -17,11 +17,14 @@ use crate::error::Refusal;
 use crate::index::Index;
 use crate::reads::{self, ReadRequest};
 use crate::respond::{self, Body};
+use crate::room::Room;
 use crate::routes::{READ_PREFIX, Route, route};
-use crate::{listing, write};
+use crate::{batch, fetch, listing, write};
 
 /// What this hub offers beyond the stock protocol.
-const FEATURES: [&str; 4] = [
+const FEATURES: [&str; 6] = [
+    feature::BATCH,
+    feature::FETCH,
     feature::CONDITIONAL_DELETE,
     feature::NOT_MODIFIED,
     feature::RANGE,
@@ -43,6 +46,8 @@ pub(crate) struct Hub {
     index: Index,
     blobs: Arc<Blobs>,
     committer: Committer,
+    batch_room: Room,
+    fetch_room: Room,
 }
 
 /// Where clients are told to read files.
@@ -69,6 +74,8 @@ impl Hub {
             index,
             blobs,
             committer,
+            batch_room: Room::new(),
+            fetch_room: Room::new(),
         }
     }
 
@@ -90,6 +97,16 @@ impl Hub {
 
     pub(crate) fn committer(&self) -> &Committer {
         &self.committer
+    }
+
+    /// The memory that batches share.
+    pub(crate) fn batch_room(&self) -> &Room {
+        &self.batch_room
+    }
+
+    /// The memory that fetches share.
+    pub(crate) fn fetch_room(&self) -> &Room {
+        &self.fetch_room
     }
 
     /// The prefix that the client of a request reads below.
@@ -140,6 +157,11 @@ impl Hub {
             Route::ListFiles { bucket } => {
                 let (head, body) = request.into_parts();
                 listing::list_files(self, &head.headers, body, bucket).await
+            }
+            Route::Batch { bucket } => batch::batch(self, request, bucket).await,
+            Route::Fetch { bucket } => {
+                let (head, body) = request.into_parts();
+                fetch::fetch(self, &head.headers, body, bucket).await
             }
             Route::RevokeAll { bucket } => {
                 let (head, body) = request.into_parts();

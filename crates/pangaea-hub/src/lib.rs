@@ -21,22 +21,26 @@
 //! ```
 //!
 //! A request goes through `server` (connections), `routes` (the raw target), `hub` (dispatch),
-//! then `write`, `listing` or `reads`; `auth` checks tokens, `upload` receives bodies into
-//! `blobs`, `commit` groups changes into transactions of the `index`, `gc` sweeps up. What an
-//! operator does with a data folder: [`check`].
+//! then `write`, `batch`, `listing`, `reads` or `fetch`; `auth` checks tokens, `upload` receives
+//! bodies into `blobs`, `room` bounds what is held in memory, `commit` groups changes into
+//! transactions of the `index`, `gc` sweeps up. What an operator does with a data folder:
+//! [`check`].
 
 mod auth;
+mod batch;
 mod blobs;
 pub mod check;
 mod commit;
 mod config;
 mod error;
+mod fetch;
 mod gc;
 mod hub;
 mod index;
 mod listing;
 mod reads;
 mod respond;
+mod room;
 mod routes;
 mod running;
 mod server;

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::error::Refusal;
 use crate::hub::Hub;
-use crate::index::{Change, History, ListRequest, Naming, RevokeChange, Verdict, parse_cursor};
+use crate::index::{Change, Condition, History, ListRequest, Naming, RevokeChange, parse_cursor};
 use crate::respond::{self, Body};
 use crate::upload::Pieces;
+use crate::write;
 
 /// A cursor holds a path, so a page of a bucket with very long paths needs a longer body than
 /// stock allows; nothing else may use the room.
@@ -78,14 +79,10 @@ pub(crate) async fn revoke_all(
         grant,
         oldest_valid,
     };
-    match hub.committer().commit(Change::Revoke(change)).await? {
-        Verdict::Done => {
-            let done = serde_json::json!({ "status": "success" });
-            Ok(respond::json(StatusCode::ACCEPTED, &done))
-        }
-        Verdict::Unauthorized(error) => Err(error.into()),
-        Verdict::ConditionFailed { .. } | Verdict::NoSuchFile => Err(Refusal::NoSuchFile),
-    }
+    let verdict = hub.committer().commit(Change::Revoke(change)).await?;
+    write::settled(verdict, Condition::Any.mismatch())?;
+    let done = serde_json::json!({ "status": "success" });
+    Ok(respond::json(StatusCode::ACCEPTED, &done))
 }
 
 struct JsonBody {

@@ -20,7 +20,7 @@ use crate::error::{IndexError, Refusal};
 /// The body of every answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Seconds after which a client should ask a stopping hub again.
+/// Seconds after which a client should ask a stopping or busy hub again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -112,7 +112,7 @@ pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
         }
     };
     match refusal {
-        Refusal::Index(IndexError::Stopping) => {
+        Refusal::Busy | Refusal::Index(IndexError::Stopping) => {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
@@ -147,14 +147,15 @@ pub(crate) fn finish(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn current_tag(refusal: &Refusal) -> Option<&ETag> {
+/// The tag that a path has now, if the refusal tells it.
+pub(crate) fn current_tag(refusal: &Refusal) -> Option<&ETag> {
     match refusal {
         Refusal::Precondition { current, .. } => current.as_ref(),
         _ => None,
     }
 }
 
-fn log(refusal: &Refusal) {
+pub(crate) fn log(refusal: &Refusal) {
     match refusal {
         Refusal::Index(error) => tracing::error!(%error, "a request failed"),
         Refusal::Disk(error) => tracing::error!(%error, "a request failed at the disk"),

@@ -26,6 +26,12 @@ pub(crate) enum Route<'a> {
     RevokeAll {
         bucket: &'a str,
     },
+    Batch {
+        bucket: &'a str,
+    },
+    Fetch {
+        bucket: &'a str,
+    },
     Read {
         bucket: &'a str,
         path: &'a str,
@@ -70,6 +76,14 @@ pub(crate) fn route<'a>(method: &Method, target: &'a str) -> Option<Route<'a>> {
             bucket: leading_bucket(rest)?,
         });
     }
+    if let Some(bucket) = target.strip_prefix("/batch/") {
+        let bucket = whole_bucket(bucket)?;
+        return Some(Route::Batch { bucket });
+    }
+    if let Some(bucket) = target.strip_prefix("/fetch/") {
+        let bucket = whole_bucket(bucket)?;
+        return Some(Route::Fetch { bucket });
+    }
     let rest = target.strip_prefix("/revoke-all/")?;
     Some(Route::RevokeAll {
         bucket: leading_bucket(rest)?,
@@ -90,6 +104,11 @@ fn leading_bucket(rest: &str) -> Option<&str> {
         .position(|byte| !is_bucket(byte))
         .unwrap_or(rest.len());
     (end > 0).then(|| &rest[..end])
+}
+
+/// A bucket and nothing else: what stock hubs do not know need not be lenient as they are.
+fn whole_bucket(rest: &str) -> Option<&str> {
+    (!rest.is_empty() && rest.bytes().all(is_bucket)).then_some(rest)
 }
 
 fn is_bucket(byte: u8) -> bool {
@@ -143,6 +162,11 @@ mod tests {
             store("/revoke-all/A/"),
             Some(Route::RevokeAll { bucket: "A" })
         );
+        assert_eq!(store("/batch/A"), Some(Route::Batch { bucket: "A" }));
+        assert_eq!(store("/fetch/A"), Some(Route::Fetch { bucket: "A" }));
+        for target in ["/batch/", "/batch/A/", "/batch/A-auth", "/fetch/A/b"] {
+            assert_eq!(store(target), None, "{target}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Receiving the body of a store: counted, hashed and, when large, written to the staging folder
+//! Receiving bodies: counted, hashed and, when large, written to the staging folder
 //! while it arrives.
 //!
 //! Disk and hashing of large bodies run on blocking threads, a piece at a time, so a slow client
@@ -48,6 +48,7 @@ pub(crate) struct Received {
 pub(crate) struct Pieces {
     body: Incoming,
     deadline: Instant,
+    bytes_per_second_min: u64,
     received: u64,
 }
 
@@ -56,14 +57,21 @@ impl Pieces {
         Self {
             body,
             deadline: Instant::now() + GRACE,
+            bytes_per_second_min: BYTES_PER_SECOND_MIN,
             received: 0,
         }
+    }
+
+    /// Asks for another rate, where a body takes up more than disk while it comes.
+    pub(crate) fn at_least(mut self, bytes_per_second: u64) -> Self {
+        self.bytes_per_second_min = bytes_per_second.max(1);
+        self
     }
 
     /// The next piece, or nothing at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
-            let earned = Duration::from_secs(self.received / BYTES_PER_SECOND_MIN);
+            let earned = Duration::from_secs(self.received / self.bytes_per_second_min);
             let until = (Instant::now() + SILENCE_MAX).min(self.deadline + earned);
             let frame = timeout_at(until, self.body.frame())
                 .await
@@ -112,46 +120,64 @@ pub(crate) async fn receive(
     bytes_max: u64,
     too_large: impl Fn(u64) -> Refusal,
 ) -> Result<Received, Refusal> {
-    let mut small = Vec::new();
+    let mut collector = Collector::new(blobs);
     while let Some(piece) = pieces.next().await? {
         if pieces.received() > bytes_max {
             return Err(too_large(pieces.received()));
         }
-        small.extend_from_slice(&piece);
-        if small.len() > INLINE_BYTES_MAX {
-            let spool = Spool::start(blobs, Bytes::from(small));
-            return receive_large(pieces, spool, bytes_max, too_large).await;
-        }
+        collector.push(piece).await?;
     }
-    let body = Bytes::from(small);
-    Ok(Received {
-        size: pieces.received(),
-        etag: ETag::of(&body),
-        digest: BlobId::of(&body),
-        body: NewBody::Inline(body),
-    })
+    Ok(collector.finish().await?)
 }
 
-async fn receive_large(
-    pieces: &mut Pieces,
-    mut spool: Spool,
-    bytes_max: u64,
-    too_large: impl Fn(u64) -> Refusal,
-) -> Result<Received, Refusal> {
-    while let Some(piece) = pieces.next().await? {
-        if pieces.received() > bytes_max {
-            return Err(too_large(pieces.received()));
+/// Collects one body: in memory as long as it is small, then in a staged file.
+pub(crate) struct Collector {
+    blobs: Arc<Blobs>,
+    small: Vec<u8>,
+    spool: Option<Spool>,
+}
+
+impl Collector {
+    pub(crate) fn new(blobs: &Arc<Blobs>) -> Self {
+        Self {
+            blobs: Arc::clone(blobs),
+            small: Vec::new(),
+            spool: None,
         }
-        spool.push(piece).await?;
     }
-    let staging = spool.finish().await?;
-    let staged = blocking(move || staging.finish()).await?;
-    Ok(Received {
-        size: staged.size,
-        etag: staged.etag,
-        digest: staged.blob.id(),
-        body: NewBody::Blob(staged.blob),
-    })
+
+    pub(crate) async fn push(&mut self, piece: Bytes) -> io::Result<()> {
+        if let Some(spool) = &mut self.spool {
+            return spool.push(piece).await;
+        }
+        self.small.extend_from_slice(&piece);
+        if self.small.len() > INLINE_BYTES_MAX {
+            let first = Bytes::from(std::mem::take(&mut self.small));
+            self.spool = Some(Spool::start(&self.blobs, first));
+        }
+        Ok(())
+    }
+
+    /// The whole body, durable if it is a large one.
+    pub(crate) async fn finish(self) -> io::Result<Received> {
+        if let Some(spool) = self.spool {
+            let staging = spool.finish().await?;
+            let staged = blocking(move || staging.finish()).await?;
+            return Ok(Received {
+                size: staged.size,
+                etag: staged.etag,
+                digest: staged.blob.id(),
+                body: NewBody::Blob(staged.blob),
+            });
+        }
+        let body = Bytes::from(self.small);
+        Ok(Received {
+            size: body.len() as u64,
+            etag: ETag::of(&body),
+            digest: BlobId::of(&body),
+            body: NewBody::Inline(body),
+        })
+    }
 }
 
 /// Writes pieces to a staged file: one batch is with the disk while the next is collected.

@@ -12,7 +12,7 @@ use gaia::scope::historical_path;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_MATCH, IF_NONE_MATCH,
 };
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
 
@@ -26,6 +26,8 @@ use crate::upload::{self, Pieces};
 
 const EXISTS: &str = "The entity you are trying to create already exists";
 const NOT_STAR: &str = "Misuse of the if-none-match header. Expected to be * on write requests.";
+pub(crate) const NOT_ASCII: Refusal =
+    Refusal::BadContentType("Invalid content-type: it must be plain ASCII");
 const BOTH: &str = "Request should not contain both if-match and if-none-match headers";
 
 #[derive(Serialize)]
@@ -73,7 +75,7 @@ async fn store_pieces(
     let received = upload::receive(pieces, hub.blobs(), wanted.bytes_max, too_large).await?;
     let archive_to = archive_path(&wanted.grant, &wanted.key.path)?;
     let etag = received.etag.clone();
-    let missing = wanted.condition == Condition::Missing;
+    let mismatch = wanted.condition.mismatch();
     let change = StoreChange {
         key: wanted.key,
         condition: wanted.condition,
@@ -85,22 +87,29 @@ async fn store_pieces(
         digest: received.digest,
         content_type: wanted.content_type,
     };
-    match hub.committer().commit(Change::Store(change)).await? {
-        Verdict::Done => {
-            let prefix = hub.read_prefix(headers);
-            let public_url = format!("{prefix}{bucket}/{}", sent_path(raw_path));
-            let body = StoredBody {
-                public_url: &public_url,
-                etag: etag.as_str(),
-            };
-            Ok(respond::json(StatusCode::ACCEPTED, &body))
-        }
-        Verdict::ConditionFailed { current } => {
-            let message = if missing { EXISTS } else { MISMATCH };
-            Err(Refusal::Precondition { message, current })
-        }
+    let verdict = hub.committer().commit(Change::Store(change)).await?;
+    settled(verdict, mismatch)?;
+    let prefix = hub.read_prefix(headers);
+    let public_url = format!("{prefix}{bucket}/{}", sent_path(raw_path));
+    let body = StoredBody {
+        public_url: &public_url,
+        etag: etag.as_str(),
+    };
+    Ok(respond::json(StatusCode::ACCEPTED, &body))
+}
+
+/// What a verdict means for whoever asked for the change; `mismatch` is said if the condition did
+/// not hold.
+pub(crate) fn settled(verdict: Verdict, mismatch: &'static str) -> Result<(), Refusal> {
+    match verdict {
+        Verdict::Done => Ok(()),
+        Verdict::ConditionFailed { current } => Err(Refusal::Precondition {
+            message: mismatch,
+            current,
+        }),
         Verdict::NoSuchFile => Err(Refusal::NoSuchFile),
         Verdict::Unauthorized(error) => Err(error.into()),
+        Verdict::Undone => Err(Refusal::Undone),
     }
 }
 
@@ -116,7 +125,9 @@ async fn agree(
     if let Ok(path) = &path {
         grant.authorization().may_store(path)?;
     }
-    let condition = store_condition(headers)?;
+    let if_match = header_text(headers, IF_MATCH);
+    let if_none_match = header_text(headers, IF_NONE_MATCH);
+    let condition = store_condition(if_match.as_deref(), if_none_match.as_deref())?;
     let path = path.map_err(Refusal::BadPath)?;
     let key = FileKey {
         bucket: *grant.authorization().bucket(),
@@ -131,7 +142,8 @@ async fn agree(
     if let Some(length) = length.filter(|length| *length > bytes_max) {
         return Err(too_large(hub, "Content-Length", length));
     }
-    let content_type = content_type(headers)?;
+    expect_plain(headers)?;
+    let content_type = content_type(headers.get(CONTENT_TYPE))?;
     Ok(Wanted {
         key,
         grant,
@@ -165,15 +177,10 @@ pub(crate) async fn delete(
         grant,
         archive_to,
     };
-    match hub.committer().commit(Change::Delete(change)).await? {
-        Verdict::Done => Ok(respond::empty(StatusCode::ACCEPTED)),
-        Verdict::ConditionFailed { current } => Err(Refusal::Precondition {
-            message: MISMATCH,
-            current,
-        }),
-        Verdict::NoSuchFile => Err(Refusal::NoSuchFile),
-        Verdict::Unauthorized(error) => Err(error.into()),
-    }
+    let mismatch = change.condition.mismatch();
+    let verdict = hub.committer().commit(Change::Delete(change)).await?;
+    settled(verdict, mismatch)?;
+    Ok(respond::empty(StatusCode::ACCEPTED))
 }
 
 /// Reads the path; a broken URL is refused at once, a path that no file can have only after the
@@ -185,27 +192,28 @@ pub(crate) fn parse_path(raw_path: &str) -> Result<Result<FilePath, PathError>, 
     }
 }
 
-fn store_condition(headers: &HeaderMap) -> Result<Condition, Refusal> {
+/// The condition of a store.
+pub(crate) fn store_condition(
+    if_match: Option<&str>,
+    if_none_match: Option<&str>,
+) -> Result<Condition, Refusal> {
     let refuse = |message| {
         Err(Refusal::Precondition {
             message,
             current: None,
         })
     };
-    match (
-        header_text(headers, IF_MATCH),
-        header_text(headers, IF_NONE_MATCH),
-    ) {
+    match (if_match, if_none_match) {
         (Some(_), Some(_)) => refuse(BOTH),
         (None, Some(text)) if text.trim() == "*" => Ok(Condition::Missing),
         (None, Some(_)) => refuse(NOT_STAR),
-        (Some(text), None) => Ok(tagged(&text)),
+        (Some(text), None) => Ok(tagged(text)),
         (None, None) => Ok(Condition::Any),
     }
 }
 
 /// A stock hub compares the header as text; quotes, weak marks and lists are understood here.
-fn tagged(text: &str) -> Condition {
+pub(crate) fn tagged(text: &str) -> Condition {
     if text.trim() == "*" {
         // Creates as well, as stock does.
         return Condition::Any;
@@ -233,19 +241,33 @@ async fn expect_condition(hub: &Hub, key: &FileKey, condition: &Condition) -> Re
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+impl Condition {
+    /// What stock hubs say if it does not hold.
+    pub(crate) fn mismatch(&self) -> &'static str {
+        match self {
+            Self::Missing => EXISTS,
+            Self::Any | Self::Tagged(_) => MISMATCH,
+        }
+    }
+}
+
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn content_type(headers: &HeaderMap) -> Result<String, Refusal> {
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|coding| coding != "identity")
-    {
-        return Err(Refusal::ContentEncoding);
+/// Refuses a body that is not sent as it is.
+pub(crate) fn expect_plain(headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(coding) if coding != "identity" => Err(Refusal::ContentEncoding),
+        Some(_) | None => Ok(()),
     }
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return Ok("application/octet-stream".to_owned());
+}
+
+/// The type to be stored for the one that a client gave.
+pub(crate) fn content_type(value: Option<&HeaderValue>) -> Result<String, Refusal> {
+    const UNKNOWN: &str = "application/octet-stream";
+    let Some(value) = value else {
+        return Ok(UNKNOWN.to_owned());
     };
     if value.len() > CONTENT_TYPE_BYTES_MAX {
         return Err(Refusal::BadContentType(
@@ -253,15 +275,13 @@ fn content_type(headers: &HeaderMap) -> Result<String, Refusal> {
         ));
     }
     match value.to_str() {
-        Ok(text) if !text.is_empty() => Ok(text.to_owned()),
-        Ok(_) => Ok("application/octet-stream".to_owned()),
-        Err(_) => Err(Refusal::BadContentType(
-            "Invalid content-type: it must be plain ASCII",
-        )),
+        Ok("") => Ok(UNKNOWN.to_owned()),
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(NOT_ASCII),
     }
 }
 
-fn too_large(hub: &Hub, what: &str, bytes: u64) -> Refusal {
+pub(crate) fn too_large(hub: &Hub, what: &str, bytes: u64) -> Refusal {
     // Four decimals, as stock prints them.
     let ten_thousandths = bytes.saturating_mul(10_000).div_ceil(MEGABYTE_BYTES);
     let (whole, rest) = (ten_thousandths / 10_000, ten_thousandths % 10_000);
@@ -274,7 +294,7 @@ fn too_large(hub: &Hub, what: &str, bytes: u64) -> Refusal {
 }
 
 /// Where an archival token's change moves the file that is there.
-fn archive_path(grant: &Grant, path: &FilePath) -> Result<Option<FilePath>, Refusal> {
+pub(crate) fn archive_path(grant: &Grant, path: &FilePath) -> Result<Option<FilePath>, Refusal> {
     if !grant.authorization().is_archival() {
         return Ok(None);
     }

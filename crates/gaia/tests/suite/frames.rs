@@ -9,13 +9,15 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Decodes a body that comes in pieces whose lengths repeat.
+type Frames<H> = Vec<(H, Vec<u8>)>;
+
+/// Decodes a body that comes in pieces whose lengths repeat; also, whether it ended with a frame.
 fn decode<H: FrameHead>(
     mut body: &[u8],
     lengths: &[usize],
-) -> Result<(Vec<(H, Vec<u8>)>, bool), FrameError> {
+) -> Result<(Frames<H>, bool), FrameError> {
     let mut decoder = Decoder::new();
-    let mut frames: Vec<(H, Vec<u8>)> = Vec::new();
+    let mut frames: Frames<H> = Vec::new();
     let mut lengths = lengths.iter().cycle();
     while !body.is_empty() {
         let length = lengths.next().map_or(body.len(), |n| (*n).min(body.len()));

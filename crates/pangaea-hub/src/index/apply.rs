@@ -15,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::sqlite::{Revocations, signed, stored_etag, unsigned};
 use super::{
-    Change, Condition, DeleteChange, FileKey, IndexError, NewBody, RevokeChange, StoreChange,
-    Verdict,
+    Change, Condition, DeleteChange, FileKey, IndexError, NewBody, Part, RevokeChange, StoreChange,
+    Unit, Verdict,
 };
 use crate::blobs::BlobId;
 
@@ -45,16 +45,18 @@ impl Writer {
 
     /// Applies the changes in order, in one transaction that is durable on return. On an error
     /// none of them took place.
-    pub(crate) fn apply(&mut self, changes: &[&Change]) -> Result<Applied, IndexError> {
+    pub(crate) fn apply(&mut self, parts: &[Part<'_>]) -> Result<Applied, IndexError> {
         let mut group = Group {
             transaction: self.connection.transaction()?,
             now_ms: now_ms(),
             buckets: BTreeMap::new(),
             applied: Applied::default(),
         };
-        for change in changes {
-            let verdict = group.apply(change)?;
-            group.applied.verdicts.push(verdict);
+        for part in parts {
+            match part.unit {
+                Unit::Each => group.apply_each(part.changes)?,
+                Unit::All => group.apply_all(part.changes)?,
+            }
         }
         let (applied, revoked) = group.commit()?;
         for (bucket, oldest_valid) in revoked {
@@ -96,6 +98,44 @@ struct Current {
 }
 
 impl Group<'_> {
+    fn apply_each(&mut self, changes: &[Change]) -> Result<(), IndexError> {
+        for change in changes {
+            let verdict = self.apply(change)?;
+            self.applied.verdicts.push(verdict);
+        }
+        Ok(())
+    }
+
+    /// Applies all of the changes, or none if one of them is refused.
+    fn apply_all(&mut self, changes: &[Change]) -> Result<(), IndexError> {
+        self.transaction.execute_batch("SAVEPOINT part")?;
+        let buckets = self.buckets.clone();
+        let released = self.applied.released.len();
+        let mut refused = None;
+        for (at, change) in changes.iter().enumerate() {
+            let verdict = self.apply(change)?;
+            if verdict != Verdict::Done {
+                refused = Some((at, verdict));
+                break;
+            }
+        }
+        let Some((at, verdict)) = refused else {
+            self.transaction.execute_batch("RELEASE part")?;
+            let done = std::iter::repeat_n(Verdict::Done, changes.len());
+            self.applied.verdicts.extend(done);
+            return Ok(());
+        };
+        self.transaction
+            .execute_batch("ROLLBACK TO part; RELEASE part")?;
+        self.buckets = buckets;
+        self.applied.released.truncate(released);
+        let first = self.applied.verdicts.len();
+        let undone = std::iter::repeat_n(Verdict::Undone, changes.len());
+        self.applied.verdicts.extend(undone);
+        self.applied.verdicts[first + at] = verdict;
+        Ok(())
+    }
+
     fn apply(&mut self, change: &Change) -> Result<Verdict, IndexError> {
         let bucket = self.bucket(change.bucket())?;
         if let Err(error) = change.grant().check_again(bucket.oldest_valid) {

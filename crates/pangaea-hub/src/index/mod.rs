@@ -135,6 +135,22 @@ pub(crate) struct RevokeChange {
     pub(crate) oldest_valid: u64,
 }
 
+/// The changes of one request, in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) changes: &'a [Change],
+    pub(crate) unit: Unit,
+}
+
+/// Whether the changes of one request depend on each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Each is applied or refused by itself.
+    Each,
+    /// All are applied or none is.
+    All,
+}
+
 /// What became of a [`Change`]. Everything but `Done` left the bucket as it was.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
@@ -146,6 +162,8 @@ pub(crate) enum Verdict {
     NoSuchFile,
     /// The token was revoked since the request began.
     Unauthorized(AuthError),
+    /// Another change of the same [`Unit::All`] was refused.
+    Undone,
 }
 
 /// A failure of the index's storage.

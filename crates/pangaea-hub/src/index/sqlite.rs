@@ -123,6 +123,38 @@ impl Index {
         .await
     }
 
+    /// The current versions of the first of these paths, in their order and as of one moment: at
+    /// least one if there are any, and no more once inline bodies of `bytes_max` have been found.
+    /// A key that is none has no version.
+    pub(crate) async fn find_many(
+        &self,
+        keys: Vec<Option<FileKey>>,
+        bytes_max: usize,
+    ) -> Result<Vec<Option<Version>>, IndexError> {
+        self.read(move |connection| {
+            let moment = connection.unchecked_transaction()?;
+            let mut statement = moment.prepare_cached(FIND_FILE)?;
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            for key in keys {
+                if bytes >= bytes_max {
+                    break;
+                }
+                let Some(key) = key else {
+                    found.push(None);
+                    continue;
+                };
+                let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
+                let version = rows.next()?.map(version_of).transpose()?;
+                if let Some(StoredBody::Inline(body)) = version.as_ref().map(|one| &one.body) {
+                    bytes += body.len();
+                }
+                found.push(version);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     /// The tag of a path's current version.
     pub(crate) async fn find_tag(&self, key: FileKey) -> Result<Option<ETag>, IndexError> {
         self.read(move |connection| {

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -28,10 +29,10 @@ use http_body_util::{BodyExt as _, StreamBody};
 
 use self::conditions::{Outcome, Validators};
 use self::ranges::{Multipart, Segment, Wanted};
-use crate::blobs::BlobId;
+use crate::blobs::{BlobId, Blobs};
 use crate::error::{MISMATCH, Refusal};
 use crate::hub::Hub;
-use crate::index::{FileKey, StoredBody, Version};
+use crate::index::{FileKey, Index, StoredBody, Version};
 use crate::respond::{self, Body};
 use crate::upload::blocking;
 
@@ -53,12 +54,12 @@ pub(crate) struct ReadRequest<'a> {
 }
 
 /// A version whose bytes can no longer go away.
-struct Opened {
-    version: Version,
-    bytes: Source,
+pub(crate) struct Opened {
+    pub(crate) version: Version,
+    pub(crate) bytes: Source,
 }
 
-enum Source {
+pub(crate) enum Source {
     Inline(Bytes),
     Blob(File),
 }
@@ -84,21 +85,31 @@ async fn find(hub: &Hub, request: &ReadRequest<'_>) -> Result<Response<Body>, Re
     let Ok(bucket) = Address::parse(request.bucket) else {
         return Ok(not_found());
     };
-    match open(hub, &FileKey { bucket, path }).await? {
+    let key = FileKey { bucket, path };
+    match open_version(hub.index(), hub.blobs(), &key, None).await? {
         Some(opened) => answer(hub, request, opened),
         None => Ok(not_found()),
     }
 }
 
-/// Finds the current version and takes hold of its bytes.
-async fn open(hub: &Hub, key: &FileKey) -> Result<Option<Opened>, Refusal> {
+/// Takes hold of the bytes of the version that was `found`, or of the current one.
+pub(crate) async fn open_version(
+    index: &Index,
+    blobs: &Arc<Blobs>,
+    key: &FileKey,
+    mut found: Option<Version>,
+) -> Result<Option<Opened>, Refusal> {
     for _ in 0..TRIES_MAX {
-        let Some(version) = hub.index().find(key.clone()).await? else {
-            return Ok(None);
+        let version = match found.take() {
+            Some(version) => version,
+            None => match index.find(key.clone()).await? {
+                Some(version) => version,
+                None => return Ok(None),
+            },
         };
         let bytes = match &version.body {
             StoredBody::Inline(bytes) => Source::Inline(bytes.clone()),
-            StoredBody::Blob(id) => match open_blob(hub, *id, version.size).await {
+            StoredBody::Blob(id) => match open_blob(blobs, *id, version.size).await {
                 Ok(file) => Source::Blob(file),
                 // Replaced and swept since the look-up: the index has a newer version.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -110,8 +121,8 @@ async fn open(hub: &Hub, key: &FileKey) -> Result<Option<Opened>, Refusal> {
     Err(io::Error::other("the index names a blob that is not there").into())
 }
 
-async fn open_blob(hub: &Hub, id: BlobId, size: u64) -> io::Result<File> {
-    let blobs = hub.blobs().clone();
+async fn open_blob(blobs: &Arc<Blobs>, id: BlobId, size: u64) -> io::Result<File> {
+    let blobs = Arc::clone(blobs);
     blocking(move || {
         let file = blobs.open_blob(id)?;
         if file.metadata()?.len() == size {
@@ -209,7 +220,7 @@ fn describe(
 }
 
 /// Keeps a browser from running what is sent.
-fn harden(headers: &mut HeaderMap) {
+pub(crate) fn harden(headers: &mut HeaderMap) {
     const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
     let policy = HeaderValue::from_static("sandbox; default-src 'none'");
     headers.insert(CONTENT_SECURITY_POLICY, policy);
@@ -218,7 +229,7 @@ fn harden(headers: &mut HeaderMap) {
 }
 
 /// The stored type, with the charset that the stock reader adds to text without one.
-fn sent_type(stored: &str) -> String {
+pub(crate) fn sent_type(stored: &str) -> String {
     let parameters = stored.split(';').skip(1);
     let has_charset = parameters
         .map(|parameter| parameter.split('=').next().unwrap_or("").trim())
@@ -283,13 +294,23 @@ fn stream_file(file: File, segments: Vec<Segment>) -> Body {
                 Some(Segment::File(part)) if part.is_empty() => continue,
                 Some(Segment::File(part)) => part,
             };
-            let Range { start, end } = part;
-            let (piece, file) = blocking(move || read_piece(file, start..end)).await?;
-            segments.push_front(Segment::File(start + piece.len() as u64..end));
+            let (piece, file, rest) = next_piece(file, part).await?;
+            segments.push_front(Segment::File(rest));
             return Ok(Some((Frame::data(piece), (file, segments))));
         }
     });
     StreamBody::new(pieces).boxed_unsync()
+}
+
+/// The beginning of a part of a file, and what is left of the part.
+pub(crate) async fn next_piece(
+    file: File,
+    part: Range<u64>,
+) -> io::Result<(Bytes, File, Range<u64>)> {
+    let Range { start, end } = part;
+    let (piece, file) = blocking(move || read_piece(file, start..end)).await?;
+    let rest = start + piece.len() as u64..end;
+    Ok((piece, file, rest))
 }
 
 fn read_piece(mut file: File, part: Range<u64>) -> io::Result<(Bytes, File)> {

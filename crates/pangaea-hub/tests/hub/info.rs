@@ -28,7 +28,9 @@ async fn case_001_hub_info() {
             "read_url_prefix": format!("{}/read/", client.url),
             "pangaea": {
                 "version": 1,
-                "features": ["conditional-delete", "not-modified", "range", "tag-in-412"],
+                "features": [
+                    "batch", "fetch", "conditional-delete", "not-modified", "range", "tag-in-412",
+                ],
             },
         });
         assert_eq!(info, want);

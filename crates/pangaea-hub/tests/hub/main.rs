@@ -8,11 +8,14 @@
 )]
 
 mod auth;
+mod batch;
+mod batch_faults;
 mod check;
 mod concurrency;
 mod conditions;
 mod delete;
 mod durability;
+mod fetch;
 mod info;
 mod list;
 mod paths;
