@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Join a bucket with the link that `pangaea up` printed on another device
     Join(JoinArgs),
-    /// Run a hub alone, or check what it has stored
+    /// Run a hub alone, or check or back up what it has stored
     Hub(HubArgs),
     /// Make, show or import the key of a bucket
     #[command(subcommand)]
@@ -127,6 +127,19 @@ pub(crate) struct HubArgs {
 pub(crate) enum HubCommand {
     /// Look for damage in what a hub has stored; a hub may be serving meanwhile
     Check(HubCheckArgs),
+    /// Copy everything that a hub has stored; a hub may be serving meanwhile
+    Backup(HubBackupArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HubBackupArgs {
+    /// The hub's data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Where the backup is to be: a new folder, or an earlier backup, of which only what changed
+    /// is copied
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
 }
 
 #[derive(Debug, Args)]

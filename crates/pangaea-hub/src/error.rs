@@ -33,6 +33,17 @@ pub enum HubError {
         /// The folder.
         path: PathBuf,
     },
+    /// A part of the data folder is gone.
+    #[error(
+        "{missing} is gone from the data folder {path}, and without it nothing can be served; \
+         put it back, or restore a backup of the whole folder"
+    )]
+    Incomplete {
+        /// The folder.
+        path: PathBuf,
+        /// What is not in it.
+        missing: &'static str,
+    },
     /// The index cannot be opened.
     #[error(transparent)]
     Index(#[from] IndexError),

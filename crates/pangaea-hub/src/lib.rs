@@ -24,9 +24,10 @@
 //! then `write`, `batch`, `listing`, `reads` or `fetch`; `auth` checks tokens, `upload` receives
 //! bodies into `blobs`, `room` bounds what is held in memory, `commit` groups changes into
 //! transactions of the `index`, `gc` sweeps up. What an operator does with a data folder:
-//! [`check`].
+//! [`check`], [`backup`].
 
 mod auth;
+pub mod backup;
 mod batch;
 mod blobs;
 pub mod check;
@@ -34,6 +35,7 @@ mod commit;
 mod config;
 mod error;
 mod fetch;
+mod folder;
 mod gc;
 mod hub;
 mod index;

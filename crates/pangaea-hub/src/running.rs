@@ -1,6 +1,6 @@
 //! Starting and stopping a hub.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,12 +17,11 @@ use crate::blobs::{Blobs, sync_folder};
 use crate::commit::Committer;
 use crate::config::{HubConfig, HubUrlRule};
 use crate::error::HubError;
+use crate::folder::{SweepLock, lock, refuse_half, unmark_backup};
 use crate::hub::{self, ReadAt};
 use crate::index::{INDEX_FILE, Index, Writer};
 use crate::routes::READ_PREFIX;
 use crate::{gc, server};
-
-const LOCK_FILE: &str = "hub.lock";
 
 /// Connections that read the index at the same time.
 const READERS: usize = 8;
@@ -180,12 +179,20 @@ fn open(config: HubConfig, local_addr: SocketAddr, base_url: &str) -> Result<Par
         }
     }
     let lock = lock(&folder)?;
+    refuse_half(&folder)?;
+    unmark_backup(&folder).map_err(failed)?;
+    let sweeps = SweepLock::open(&folder).map_err(failed)?;
     let (suspects, suspected) = mpsc::unbounded_channel();
     let blobs = Blobs::open(&folder, suspects).map_err(failed)?;
     let (index, connection) = Index::open(&folder.join(INDEX_FILE), READERS)?;
     let writer = Writer::new(connection, Arc::clone(index.revocations()));
     let (committer, commits) = Committer::start(writer, Arc::clone(&blobs)).map_err(failed)?;
-    let sweeper = tokio::spawn(gc::run(index.clone(), Arc::clone(&blobs), suspected));
+    let sweeper = tokio::spawn(gc::run(
+        index.clone(),
+        Arc::clone(&blobs),
+        sweeps,
+        suspected,
+    ));
     let gate = Gate::new(rules(&config), Arc::clone(index.revocations()));
     let read_at = read_at(&config, local_addr, base_url);
     let hub = Arc::new(hub::Hub::new(
@@ -197,24 +204,6 @@ fn open(config: HubConfig, local_addr: SocketAddr, base_url: &str) -> Result<Par
         sweeper,
         lock,
     })
-}
-
-fn lock(folder: &Path) -> Result<File, HubError> {
-    let path = folder.to_owned();
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(folder.join(LOCK_FILE))
-        .map_err(|source| HubError::DataDir {
-            path: path.clone(),
-            source,
-        })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(HubError::InUse { path }),
-        Err(TryLockError::Error(source)) => Err(HubError::DataDir { path, source }),
-    }
 }
 
 fn rules(config: &HubConfig) -> Rules {

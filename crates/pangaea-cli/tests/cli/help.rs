@@ -74,6 +74,7 @@ fn the_documentation_names_every_option() {
         "join",
         "hub",
         "hub check",
+        "hub backup",
         "key new",
         "key show",
         "key import",

@@ -6,6 +6,7 @@
 //! `list` the listing. HTTP and file bodies above 64 KiB are not known here.
 
 mod apply;
+mod copy;
 mod list;
 mod sqlite;
 
@@ -22,6 +23,7 @@ use crate::auth::Grant;
 use crate::blobs::{BlobId, StagedBlob};
 
 pub(crate) use apply::{Applied, Writer};
+pub(crate) use copy::{CopyError, IndexCopy, NamedBlob, companions, remove_with_companions};
 pub(crate) use list::{History, ListRequest, Naming, parse_cursor};
 pub(crate) use sqlite::{Index, Revocations, open_beside};
 

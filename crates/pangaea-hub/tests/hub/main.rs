@@ -8,6 +8,7 @@
 )]
 
 mod auth;
+mod backup;
 mod batch;
 mod batch_faults;
 mod check;

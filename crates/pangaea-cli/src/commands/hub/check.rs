@@ -3,11 +3,11 @@
 use pangaea_hub::check;
 use pangaea_hub::check::CheckEvent;
 use pangaea_hub::check::CheckReport;
-use pangaea_hub::check::Problem;
 use serde_json::json;
 
 use super::task::Bar;
 use super::task::printed;
+use super::task::tell;
 use crate::cli::HubCheckArgs;
 use crate::error::CliError;
 use crate::error::Exit;
@@ -34,24 +34,6 @@ pub(crate) fn run(args: &HubCheckArgs, output: &Output) -> Result<Exit, CliError
     Ok(match report.problems {
         0 => Exit::Done,
         _ => Exit::NeedsPerson,
-    })
-}
-
-fn tell(problem: &Problem, output: &Output) -> Result<(), CliError> {
-    let document = json!({
-        "event": "problem",
-        "kind": problem.kind,
-        "bucket": problem.bucket,
-        "path": problem.path,
-        "message": problem.message,
-    });
-    output.result(&document, || {
-        let place = [problem.bucket.as_deref(), problem.path.as_deref()];
-        let place: Vec<_> = place.into_iter().flatten().collect();
-        match place.as_slice() {
-            [] => problem.message.clone(),
-            place => format!("{}: {}", place.join("/"), problem.message),
-        }
     })
 }
 

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
+use pangaea_hub::check::Problem;
+use serde_json::json;
 
 use crate::error::CliError;
 use crate::output::Output;
@@ -76,4 +78,23 @@ pub(super) fn printed(
     if outcome.is_ok() {
         *outcome = print();
     }
+}
+
+/// Prints something that is wrong with what a hub has stored.
+pub(super) fn tell(problem: &Problem, output: &Output) -> Result<(), CliError> {
+    let document = json!({
+        "event": "problem",
+        "kind": problem.kind,
+        "bucket": problem.bucket,
+        "path": problem.path,
+        "message": problem.message,
+    });
+    output.result(&document, || {
+        let place = [problem.bucket.as_deref(), problem.path.as_deref()];
+        let place: Vec<_> = place.into_iter().flatten().collect();
+        match place.as_slice() {
+            [] => problem.message.clone(),
+            place => format!("{}: {}", place.join("/"), problem.message),
+        }
+    })
 }
