@@ -13,7 +13,8 @@ use crate::web;
 pub fn run() -> Result<()> {
     debian_packages()?;
     cargo_deny()?;
-    stacks_client()
+    stock_client("stacks", "@stacks/storage")?;
+    stock_client("blockstack", "blockstack")
 }
 
 fn debian_packages() -> Result<()> {
@@ -82,16 +83,16 @@ fn cargo_deny() -> Result<()> {
     call(install)
 }
 
-fn stacks_client() -> Result<()> {
-    let folder = root().join("testing/kit/clients/stacks");
+fn stock_client(folder: &str, package: &str) -> Result<()> {
+    let folder = root().join("testing/kit/clients").join(folder);
     let wanted = read(&folder.join("package-lock.json"))?;
     // npm leaves no trace of its own that says which lock file a folder was made from.
     let stamp = folder.join("node_modules/.made-from-lock.json");
     if stamp.is_file() && read(&stamp)? == wanted {
-        println!("stock client @stacks/storage: there");
+        println!("stock client {package}: there");
         return Ok(());
     }
-    println!("installing the stock client @stacks/storage, which the tests talk to the hub with");
+    println!("installing the stock client {package}, which the tests talk to the hub with");
     let mut install = program("npm");
     install
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])

@@ -16,45 +16,6 @@ async fn get_with(client: &Client, method: Method, headers: &[(&str, &str)]) -> 
 }
 
 #[tokio::test]
-async fn case_009_010_get_and_head() {
-    let world = world().await;
-    let client = &world.client;
-    for body in ["hello gaia".to_owned(), "0123456789".repeat(20_000)] {
-        client.put("a", body.clone()).await;
-        for method in [Method::GET, Method::HEAD] {
-            let response =
-                get_with(client, method.clone(), &[("x-hiro-product", "stacksjs")]).await;
-            assert_eq!(response.status(), 200);
-            let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
-            assert_eq!(header("content-type"), "application/octet-stream");
-            assert_eq!(header("etag"), ETag::of(body.as_bytes()).as_str());
-            assert_eq!(header("content-length"), body.len().to_string());
-            assert_eq!(header("cache-control"), "no-cache");
-            assert_eq!(header("access-control-allow-origin"), "*");
-            assert_eq!(header("x-content-type-options"), "nosniff");
-            assert!(header("content-security-policy").starts_with("sandbox"));
-            assert!(header("last-modified").ends_with("GMT"));
-            let exposed = header("access-control-expose-headers");
-            for name in [
-                "ETag",
-                "Content-Type",
-                "Content-Length",
-                "Last-Modified",
-                "Retry-After",
-            ] {
-                assert!(exposed.contains(name), "{exposed}");
-            }
-            let want = if method == Method::GET {
-                body.as_str()
-            } else {
-                ""
-            };
-            assert!(response.text().await.unwrap() == want);
-        }
-    }
-}
-
-#[tokio::test]
 async fn what_is_not_there() {
     let world = world().await;
     let response = world.client.get("a").await;

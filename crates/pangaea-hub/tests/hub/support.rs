@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Once;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gaia::challenge::challenge_text;
 use gaia::key::SecretKey;
 use gaia::scope::{Scope, ScopeKind, Scopes};
 use gaia::token::TokenBuilder;
 use pangaea_hub::{Hub, HubConfig, RunningHub};
 use reqwest::{Method, RequestBuilder, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -228,7 +230,7 @@ impl Client {
 
     /// All names on the first page.
     pub async fn names(&self) -> Vec<String> {
-        let answer = self.list(serde_json::json!({})).await;
+        let answer = self.list(json!({})).await;
         assert_eq!(answer.status, 202, "{:?}", answer.json);
         serde_json::from_value(answer.json["entries"].clone()).unwrap()
     }
@@ -299,4 +301,78 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("not in five seconds: {what}");
+}
+
+/// Begins a store and sends only the first part of its body.
+pub async fn begin_store(world: &World, path: &str, length: usize, part: &[u8]) -> TcpStream {
+    let (bucket, authorization) = (world.client.bucket(), &world.client.authorization);
+    let head = format!(
+        "POST /store/{bucket}/{path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\
+         authorization: {authorization}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(part).await.unwrap();
+    stream
+}
+
+/// Sends the rest of a body and returns the status.
+pub async fn finish_store(mut stream: TcpStream, rest: &[u8]) -> u16 {
+    stream.write_all(rest).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// The stat entries of all pages of a bucket.
+pub async fn pages(client: &Client) -> Vec<Vec<Value>> {
+    let mut pages = Vec::new();
+    let mut page = Value::Null;
+    loop {
+        let answer = client.list(json!({"page": page, "stat": true})).await;
+        assert_eq!(answer.status, 202);
+        pages.push(answer.json["entries"].as_array().unwrap().clone());
+        page = answer.json["page"].clone();
+        if page.is_null() {
+            return pages;
+        }
+    }
+}
+
+/// The claims of a token that any hub of this name takes, with changes.
+pub fn claims(key: &SecretKey, changes: &Value) -> Value {
+    let mut claims = json!({
+        "gaiaChallenge": challenge_text(SERVER_NAME),
+        "iss": key.public().to_hex(),
+        "salt": "00",
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+/// A header with a token of any claims, which no library would sign.
+pub fn forge(key: &SecretKey, claims: &Value) -> String {
+    forge_with(&json!({"typ": "JWT", "alg": "ES256K"}), key, claims)
+}
+
+/// Like [`forge`], with another header inside the token.
+pub fn forge_with(header: &Value, key: &SecretKey, claims: &Value) -> String {
+    let encode = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let signed = format!("{}.{}", encode(header), encode(claims));
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).to_bytes());
+    format!("bearer v1:{signed}.{signature}")
+}
+
+/// Something that a stock client has made.
+pub fn vector(pointer: &str) -> String {
+    let vectors = include_str!("../../../gaia/tests/vectors/gaia-clients.json");
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    vectors
+        .pointer(pointer)
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .to_owned()
 }

@@ -6,11 +6,10 @@
 // operations: one JSON request a line on standard input, for instance
 // {"operation":"put","path":"a.txt","content":{"string":"hello"},"encrypt":false}.
 
-import { Console } from 'node:console';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import auth from '@stacks/auth';
 import storage from '@stacks/storage';
+import { UsageError, answer, outcome, perform, run, session, settings } from '../perform.mjs';
 
 const USAGE = `usage: client.mjs OPERATION [OPTIONS]
   put PATH      store standard input
@@ -31,20 +30,11 @@ const USAGE = `usage: client.mjs OPERATION [OPTIONS]
   session       many operations, one JSON request a line
 `;
 
-// The library writes its debug lines with console.debug, which would end up among the answers.
-globalThis.console = new Console(process.stderr, process.stderr);
-
-class UsageError extends Error {}
-
 async function main() {
   const [operation, ...rest] = process.argv.slice(2);
   const client = connect();
   if (operation === 'session') {
-    for await (const line of createInterface({ input: process.stdin })) {
-      if (line.trim() !== '') {
-        answer(await outcome(() => perform(client, JSON.parse(line))));
-      }
-    }
+    await session(client);
     return 0;
   }
   const request = await requestFromArguments(operation, rest);
@@ -54,22 +44,11 @@ async function main() {
 }
 
 function connect() {
-  const hubUrl = fromEnvironment('GAIA_HUB_URL').replace(/\/+$/, '');
-  const appPrivateKey = fromEnvironment('GAIA_SECRET_KEY');
-  if (!/^[0-9a-fA-F]{64}$/.test(appPrivateKey)) {
-    throw new UsageError('GAIA_SECRET_KEY is not 64 hex digits');
-  }
+  const { hubUrl, secretKey, userData } = settings();
   const appConfig = new auth.AppConfig(['store_write', 'publish_data'], 'http://localhost');
-  const sessionOptions = { userData: { appPrivateKey, hubUrl, profile: {} } };
-  return new storage.Storage({ userSession: new auth.UserSession({ appConfig, sessionOptions }) });
-}
-
-function fromEnvironment(name) {
-  const value = process.env[name];
-  if (!value) {
-    throw new UsageError(`set ${name} in the environment`);
-  }
-  return value;
+  const userSession = new auth.UserSession({ appConfig, sessionOptions: { userData } });
+  const library = new storage.Storage({ userSession });
+  return { library, store: userSession.store, hubUrl, secretKey };
 }
 
 async function requestFromArguments(operation, rest) {
@@ -163,97 +142,4 @@ async function readAll(stream) {
   return Buffer.concat(chunks);
 }
 
-async function perform(client, request) {
-  switch (request.operation) {
-    case 'put':
-      return put(client, request);
-    case 'get': {
-      const content = await client.getFile(request.path, {
-        decrypt: request.decrypt ?? true,
-        verify: request.verify ?? false,
-      });
-      return { path: request.path, etag: etag(client, request.path), ...describe(content) };
-    }
-    case 'list': {
-      const files = [];
-      const count = await client.listFiles((name) => files.push(name) > 0);
-      return { count, files };
-    }
-    case 'delete':
-      await client.deleteFile(request.path, { wasSigned: request.signed ?? false });
-      return { path: request.path };
-    default:
-      throw new UsageError(`there is no operation ${request.operation}`);
-  }
-}
-
-async function put(client, request) {
-  if (request.afterRead) {
-    await client.getFile(request.path, { decrypt: false });
-  }
-  const content = 'string' in request.content ? request.content.string : toBytes(request.content.base64);
-  const options = {
-    encrypt: request.encrypt ?? true,
-    sign: request.sign ?? false,
-    dangerouslyIgnoreEtag: request.ignoreEtag ?? false,
-  };
-  // The library tells an option that is absent from one that is undefined.
-  if (request.encoding !== undefined) {
-    options.cipherTextEncoding = request.encoding;
-  }
-  if (request.contentType !== undefined) {
-    options.contentType = request.contentType;
-  }
-  const url = await client.putFile(request.path, content, options);
-  return { path: request.path, url, etag: etag(client, request.path) };
-}
-
-function toBytes(base64) {
-  return new Uint8Array(Buffer.from(base64, 'base64'));
-}
-
-/** The tag that the library remembers for a path. */
-function etag(client, path) {
-  return client.userSession.store.getSessionData().etags?.[path] ?? null;
-}
-
-/** What the library gave: text or bytes, and its bytes in base64 either way. */
-function describe(content) {
-  if (typeof content === 'string') {
-    return { kind: 'string', base64: Buffer.from(content, 'utf8').toString('base64') };
-  }
-  return { kind: 'bytes', base64: Buffer.from(content).toString('base64') };
-}
-
-async function outcome(work) {
-  try {
-    return { ok: true, ...(await work()) };
-  } catch (error) {
-    return {
-      ok: false,
-      error: {
-        name: error.constructor?.name ?? 'Error',
-        code: error.code ?? null,
-        // The library adds its stack trace below the first line.
-        message: String(error.message ?? error).split('\n')[0],
-        status: error.hubError?.statusCode ?? null,
-        hub: error.hubError ?? null,
-        cause: error.cause ? String(error.cause.message ?? error.cause) : null,
-      },
-    };
-  }
-}
-
-function answer(result) {
-  process.stdout.write(`${JSON.stringify(result)}\n`);
-}
-
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof UsageError)) {
-    throw error;
-  }
-  process.stderr.write(`${error.message}\n${USAGE}`);
-  process.exitCode = 2;
-}
+await run(main, USAGE);
