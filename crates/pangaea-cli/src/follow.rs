@@ -1,6 +1,7 @@
 //! Keeps a folder in sync for as long as the program runs: on the folder's own events, on a look
 //! at the bucket every few seconds while the hub is well, and when the engine's waits are over.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pangaea::mirror::FolderEvent;
@@ -63,9 +64,10 @@ pub(crate) async fn follow(
     let _watch: Watch = opened.mirror.watch(WatchOptions::default(), move |event| {
         drop(sender.send(event));
     })?;
-    let report = Report::read(opened.replica.setting(Report::SETTING));
+    let report = Report::read(&dir.report_file());
     let mut follower = Follower {
         opened,
+        report_file: dir.report_file(),
         options,
         output,
         stored: report.clone(),
@@ -83,7 +85,7 @@ pub(crate) async fn follow(
         () = stop.asked() => Ok(()),
     };
     worked?;
-    follower.end().await
+    follower.end()
 }
 
 struct Follower<'a> {
@@ -91,7 +93,8 @@ struct Follower<'a> {
     options: FollowOptions,
     output: &'a Output,
     report: Report,
-    /// As the store has it.
+    report_file: PathBuf,
+    /// As the file has it.
     stored: Report,
     live: LiveFile,
     live_at: Instant,
@@ -231,7 +234,7 @@ impl Follower<'_> {
         if status.hub == HubState::Ready && status.pending == 0 {
             round::clean(&self.opened.store, &mut self.report).await;
         }
-        self.store_report().await?;
+        self.store_report()?;
         self.tell_live(&status);
         Ok(false)
     }
@@ -262,7 +265,7 @@ impl Follower<'_> {
     }
 
     /// Stores the report if it says something new.
-    async fn store_report(&mut self) -> Result<(), CliError> {
+    fn store_report(&mut self) -> Result<(), CliError> {
         let age = |report: &Report| report.last_success_ms.unwrap_or(0);
         let is_news = Report {
             last_success_ms: None,
@@ -272,7 +275,7 @@ impl Follower<'_> {
             ..self.stored.clone()
         };
         if is_news || age(&self.report) >= age(&self.stored) + REPORT_INTERVAL_MS {
-            self.report.store(&mut self.opened.replica).await?;
+            self.report.store(&self.report_file)?;
             self.stored = self.report.clone();
         }
         Ok(())
@@ -376,9 +379,9 @@ impl Follower<'_> {
     }
 
     /// Stores what is not stored yet; what is under way is taken up again at the next start.
-    async fn end(mut self) -> Result<(), CliError> {
+    fn end(mut self) -> Result<(), CliError> {
         self.tell_events()?;
-        self.report.store(&mut self.opened.replica).await?;
+        self.report.store(&self.report_file)?;
         let status = self.opened.replica.status();
         let words = match status.pending {
             0 => "stopped; everything is stored".to_owned(),

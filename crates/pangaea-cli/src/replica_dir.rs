@@ -174,6 +174,10 @@ impl ReplicaDir {
         self.state().join("live.json")
     }
 
+    pub(crate) fn report_file(&self) -> PathBuf {
+        self.state().join("report.json")
+    }
+
     pub(crate) fn outside(&self) -> PathBuf {
         self.state().join("outside")
     }

@@ -1,11 +1,14 @@
 //! What a sync leaves to be told by `pangaea status`: how it ended, and what is not synced. Kept
-//! as one setting of the replica.
+//! in a small file beside the store: it is for onlookers, so losing it loses nothing.
+
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use gaia::path::FilePath;
 use pangaea::mirror::Refused;
 use pangaea::replica::FolderReport;
 use pangaea::replica::Replica;
-use pangaea::replica::ReplicaError;
 use pangaea_core::engine::Delay;
 use pangaea_core::engine::HubState;
 use pangaea_core::engine::Status;
@@ -13,6 +16,7 @@ use pangaea_core::io::Question;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::error::CliError;
 use crate::error::Exit;
 use crate::words;
 
@@ -117,13 +121,11 @@ impl Names {
 }
 
 impl Report {
-    /// The setting that holds it.
-    pub(crate) const SETTING: &str = "report";
-
     /// Reads what an earlier sync left; what cannot be read is forgotten.
-    pub(crate) fn read(setting: Option<&str>) -> Self {
-        setting
-            .and_then(|text| serde_json::from_str(text).ok())
+    pub(crate) fn read(place: &Path) -> Self {
+        fs::read(place)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default()
     }
 
@@ -151,13 +153,15 @@ impl Report {
         self.notes = Names::of_folder(&folder.notes);
     }
 
-    /// Stores it.
-    pub(crate) async fn store(&self, replica: &mut Replica) -> Result<(), ReplicaError> {
-        // These types always make JSON; if they did not, the old report would stay.
-        let Ok(text) = serde_json::to_string(self) else {
-            return Ok(());
-        };
-        replica.set_setting(Self::SETTING, &text).await
+    /// Puts it into its file, in one piece. Not durable: a sync that changed nothing should not
+    /// wait for the disk.
+    pub(crate) fn store(&self, place: &Path) -> Result<(), CliError> {
+        let cannot = |error: io::Error| CliError::of_file("write", place, &error);
+        // Only the process with the store's lock writes here, so one name will do.
+        let fresh = place.with_extension("new");
+        let text = serde_json::to_vec(self).map_err(|error| cannot(error.into()))?;
+        fs::write(&fresh, text).map_err(cannot)?;
+        fs::rename(&fresh, place).map_err(cannot)
     }
 }
 
@@ -293,9 +297,12 @@ mod tests {
             last_error: Some(error),
             ..Report::default()
         };
-        let text = serde_json::to_string(&report).unwrap();
-        assert_eq!(Report::read(Some(&text)), report);
-        assert_eq!(Report::read(Some("[]")), Report::default());
-        assert_eq!(Report::read(None), Report::default());
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("report.json");
+        assert_eq!(Report::read(&place), Report::default());
+        report.store(&place).unwrap();
+        assert_eq!(Report::read(&place), report);
+        fs::write(&place, "[]").unwrap();
+        assert_eq!(Report::read(&place), Report::default());
     }
 }

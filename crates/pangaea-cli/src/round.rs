@@ -77,13 +77,13 @@ pub(crate) async fn sync_once(
     let status = work(dir, &mut opened.replica, answers, output).await?;
     let mut tally = Tally::default();
     tally.take(&mut opened.replica);
-    let mut report = Report::read(opened.replica.setting(Report::SETTING));
+    let mut report = Report::read(&dir.report_file());
     report.note(&opened.replica, &status, words::now_ms());
     let exit = exit_of(&status, opened.replica.folder_report());
     if exit == Exit::Done {
         clean(&opened.store, &mut report).await;
     }
-    report.store(&mut opened.replica).await?;
+    report.store(&dir.report_file())?;
     let told = Told {
         replica: &opened.replica,
         status: &status,
@@ -95,11 +95,15 @@ pub(crate) async fn sync_once(
 }
 
 /// Takes in what changed in the folder and leaves the hub alone.
-pub(crate) async fn take_in(opened: &mut Opened, output: &Output) -> Result<Exit, CliError> {
+pub(crate) async fn take_in(
+    dir: &ReplicaDir,
+    opened: &mut Opened,
+    output: &Output,
+) -> Result<Exit, CliError> {
     opened.replica.scan_folder().await?;
-    let mut report = Report::read(opened.replica.setting(Report::SETTING));
+    let mut report = Report::read(&dir.report_file());
     report.note_folder(opened.replica.folder_report());
-    report.store(&mut opened.replica).await?;
+    report.store(&dir.report_file())?;
     let status = opened.replica.status();
     let exit = exit_of(&status, opened.replica.folder_report());
     let told = Told {

@@ -20,7 +20,6 @@ use pangaea_core::state::is_reserved;
 
 use crate::error::CliError;
 use crate::replica_dir::ReplicaDir;
-use crate::report::Report;
 
 /// What the store holds at one moment.
 pub(crate) struct View {
@@ -78,11 +77,6 @@ impl View {
 
     pub(crate) fn device(&self) -> Option<&str> {
         self.settings.get(SETTING_DEVICE).map(String::as_str)
-    }
-
-    /// What the last sync left to be told.
-    pub(crate) fn report(&self) -> Report {
-        Report::read(self.settings.get(Report::SETTING).map(String::as_str))
     }
 
     /// Where a file lies in the folder.

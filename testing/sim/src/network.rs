@@ -4,6 +4,7 @@ use pangaea_core::io::Failure;
 use pangaea_core::io::Request;
 use pangaea_core::io::RequestId;
 use pangaea_core::io::Response;
+use pangaea_core::plan::Condition;
 use pangaea_core::state::ProblemKind;
 
 use crate::fault::Fault;
@@ -50,8 +51,7 @@ impl World {
         if !self.late.is_empty() && self.rng.chance(20) {
             let at = self.rng.index(self.late.len());
             let request = self.late.swap_remove(at);
-            self.note(|| format!("late {request:?}"));
-            self.hub.handle(&request);
+            self.arrive_late(&request);
         }
         let packet = self.packets.swap_remove(index);
         let Some(answer) = packet.answer else {
@@ -79,6 +79,23 @@ impl World {
         let (number, id) = (packet.device, packet.id);
         self.note(|| format!("device {number} gets {id:?} {answer:?}"));
         self.step_device(number)
+    }
+
+    /// A request arrives a second time.
+    pub(crate) fn arrive_late(&mut self, request: &Request) {
+        self.note(|| format!("late {request:?}"));
+        let answer = self.hub.handle(request);
+        if let (
+            Request::Push {
+                path,
+                condition: Condition::Create,
+                ..
+            },
+            Some(Response::Stored(_)),
+        ) = (request, answer)
+        {
+            self.oracle.revive(path);
+        }
     }
 
     fn strikes(&mut self, fault: Fault) -> bool {

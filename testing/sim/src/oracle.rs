@@ -20,7 +20,8 @@ pub enum Sight {
     Recorded,
     /// The folder showed what was just put there, and no commit says so yet: if power fails before
     /// one does, the edit looks as if it was made to what was there before. Or a stock program saw a
-    /// version whose author has no answer yet: nothing tells that what it wrote came after that.
+    /// version whose author has no answer yet, or whose author's clock is fast: nothing tells that what
+    /// it wrote came after that.
     Unrecorded,
 }
 
@@ -52,6 +53,8 @@ pub struct Oracle {
     known: BTreeMap<(Author, FilePath), BTreeSet<Token>>,
     /// Lines that a stock program wiped from the hub without having seen them.
     wiped: BTreeSet<Token>,
+    /// Paths that a late duplicate of a first upload brought back to a hub that had forgotten them.
+    revived: BTreeSet<FilePath>,
     /// Edits that a crash made up.
     phantoms: u32,
     /// What each path holds if edits never cross.
@@ -122,6 +125,12 @@ impl Oracle {
         self.wiped.extend(tokens(on_hub).difference(&kept));
     }
 
+    /// The hub took a late duplicate of a first upload for a new file, since what was there had been
+    /// removed without a trace. A replica that sees it before its author does cannot tell either.
+    pub fn revive(&mut self, path: &FilePath) {
+        self.revived.insert(path.clone());
+    }
+
     /// How many edits a crash made up.
     pub fn phantoms(&self) -> u32 {
         self.phantoms
@@ -154,7 +163,8 @@ impl Oracle {
     /// of: of two such edits that overlap, one wins and has its way with the whole place, which may
     /// hold lines that it never saw itself but was merged with before; and an edit beats a delete.
     /// A dropping that saw a line only through an edit whose sight nobody could record is excused
-    /// too: keeping too much is the safe side. Worlds in which edits never cross are judged by [`Oracle::newest`] instead,
+    /// too: keeping too much is the safe side. So is one of a path that was removed without a trace
+    /// and came back as a late duplicate. Worlds in which edits never cross are judged by [`Oracle::newest`] instead,
     /// without excuse.
     pub fn check_nothing_resurrected(&self, current: &BTreeSet<Token>) -> Result<(), String> {
         for (dropper, edit) in &self.edits {
@@ -164,7 +174,8 @@ impl Oracle {
                     && !keeper.past.contains(dropper)
                     && !edit.past.contains(other)
             });
-            if crossed || edit.sight == Sight::Unrecorded {
+            let excused = edit.sight == Sight::Unrecorded || self.revived.contains(&edit.path);
+            if crossed || excused {
                 continue;
             }
             let came_back =

@@ -27,7 +27,6 @@ use crate::open::Opened;
 use crate::output::Output;
 use crate::replica_dir::Config;
 use crate::replica_dir::ReplicaDir;
-use crate::report::Report;
 
 /// The hub is asked for policies; it may not be there.
 const HUB_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,7 +46,7 @@ pub(crate) async fn run(args: InitArgs, output: &Output) -> Result<Exit, CliErro
     if args.plain {
         write_plain_policy(&mut opened, output).await?;
     }
-    finish(&dir, &mut opened).await?;
+    dir.write_config()?;
     let document = json!({
         "folder": dir.folder().display().to_string(),
         "hub": dir.config.hub,
@@ -62,12 +61,6 @@ pub(crate) async fn run(args: InitArgs, output: &Output) -> Result<Exit, CliErro
         )
     })?;
     Ok(Exit::Done)
-}
-
-/// Stores what makes a folder a synced one, the configuration last.
-pub(crate) async fn finish(dir: &ReplicaDir, opened: &mut Opened) -> Result<(), CliError> {
-    Report::default().store(&mut opened.replica).await?;
-    dir.write_config()
 }
 
 fn find_key(

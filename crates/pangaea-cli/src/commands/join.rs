@@ -8,7 +8,6 @@ use pangaea::hub::http::HttpHubConfig;
 
 use crate::cli::Answers;
 use crate::cli::JoinArgs;
-use crate::commands::init;
 use crate::commands::up::KEY_FILE;
 use crate::error::CliError;
 use crate::error::Exit;
@@ -31,7 +30,7 @@ pub(crate) async fn run(args: JoinArgs, output: &Output) -> Result<Exit, CliErro
     let config = Config::new(hub_url, &key, Some(KEY_FILE.into()));
     let dir = ReplicaDir::unfinished(folder, config);
     let mut opened = open::open_with(&dir, key).await?;
-    init::finish(&dir, &mut opened).await?;
+    dir.write_config()?;
     let shown = args.dir.display();
     output.words(&format!(
         "{shown} is now a mirror of the bucket {}.",

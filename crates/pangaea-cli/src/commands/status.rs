@@ -77,7 +77,7 @@ fn summarize(dir: &ReplicaDir, view: &View) -> Result<Summary, CliError> {
     Ok(Summary {
         status,
         problems,
-        report: view.report(),
+        report: Report::read(&dir.report_file()),
         live: live::read(dir),
         device: view.device().unwrap_or("none yet").to_owned(),
         conflicts: view.conflicts().len(),

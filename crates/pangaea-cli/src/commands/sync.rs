@@ -15,7 +15,7 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<Exit, CliErro
     let dir = ReplicaDir::find(&args.dir)?;
     let mut opened = open::open(&dir, output).await?;
     if args.offline {
-        return round::take_in(&mut opened, output).await;
+        return round::take_in(&dir, &mut opened, output).await;
     }
     if !args.watch {
         return round::sync_once(&dir, &mut opened, args.answers, output).await;

@@ -14,7 +14,6 @@ use serde_json::json;
 
 use crate::cli::Answers;
 use crate::cli::UpArgs;
-use crate::commands::init;
 use crate::error::CliError;
 use crate::error::Exit;
 use crate::follow;
@@ -89,8 +88,8 @@ async fn start_new(args: &UpArgs, output: &Output) -> Result<Up, CliError> {
         listen: hub.local_addr(),
     });
     dir.config = config;
-    let mut opened = open::open_with(&dir, key.clone()).await?;
-    init::finish(&dir, &mut opened).await?;
+    let opened = open::open_with(&dir, key.clone()).await?;
+    dir.write_config()?;
     Ok(Up {
         dir,
         opened,

@@ -65,6 +65,7 @@ fn reports_for_programs_have_a_fixed_form() {
     let sync = place.run(&["sync", "a", "--json"]).json();
     let names = [
         "conflicts",
+        "delayed",
         "error",
         "exit_code",
         "files",
@@ -85,6 +86,7 @@ fn reports_for_programs_have_a_fixed_form() {
     let names = [
         "bucket",
         "conflicts",
+        "delayed",
         "device",
         "files",
         "folder",

@@ -136,6 +136,7 @@ impl Replica {
         let mut settings: BTreeMap<String, String> = loaded.settings.into_iter().collect();
         let (ids, seed) = parts.random.split_at(40);
         let mut extra = Transaction::default();
+        let is_new = !settings.contains_key(SETTING_DEVICE);
         let device = match settings.get(SETTING_DEVICE) {
             Some(text) => text
                 .parse()
@@ -192,6 +193,9 @@ impl Replica {
             done: 0,
         };
         replica.load_policy().await?;
+        if is_new {
+            replica.save().await?;
+        }
         Ok(replica)
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::Once;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -21,6 +22,7 @@ use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use http::header::LOCATION;
 use reqwest::Client;
+use reqwest::ClientBuilder;
 use reqwest::RequestBuilder;
 use reqwest::Response;
 use reqwest::Url;
@@ -52,10 +54,33 @@ pub(super) type HubDate = (u64, u64, u64);
 
 pub(super) struct Transport {
     client: Client,
+    /// With the system's certificates, if `client` came without them.
+    trusting: OnceLock<Client>,
+    settings: ClientSettings,
     permits: Arc<Semaphore>,
     idle_timeout: Duration,
     hub_url: Url,
     last_date: Mutex<Option<HubDate>>,
+}
+
+/// What all connections have in common.
+struct ClientSettings {
+    user_agent: String,
+    connect_timeout: Duration,
+}
+
+impl ClientSettings {
+    fn builder(&self) -> ClientBuilder {
+        install_crypto();
+        Client::builder()
+            .user_agent(&self.user_agent)
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(IDLE_CONNECTION_KEPT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+    }
 }
 
 /// Why there is no answer.
@@ -91,23 +116,25 @@ pub(super) struct Answer {
 
 impl Transport {
     pub(super) fn new(config: &HttpHubConfig, hub_url: Url) -> Result<Self, HttpHubConfigError> {
-        install_crypto();
-        let mut builder = Client::builder()
-            .user_agent(&config.user_agent)
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(config.connect_timeout)
-            .pool_idle_timeout(IDLE_CONNECTION_KEPT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
+        let settings = ClientSettings {
+            user_agent: config.user_agent.clone(),
+            connect_timeout: config.connect_timeout,
+        };
+        let mut builder = settings.builder();
         if is_loopback(&hub_url) {
             builder = builder.no_proxy();
+            if hub_url.scheme() == "http" {
+                // Reading the system's certificates takes longer than many a sync.
+                builder = builder.tls_certs_only([]);
+            }
         }
         let client = builder.build().map_err(|error| HttpHubConfigError::Setup {
             message: failure::of_transport(&error).to_string(),
         })?;
         Ok(Self {
             client,
+            trusting: OnceLock::new(),
+            settings,
             permits: Arc::new(Semaphore::new(config.requests_max.max(1))),
             idle_timeout: config.idle_timeout,
             hub_url,
@@ -116,7 +143,18 @@ impl Transport {
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.client.request(method, url)
+        self.client_for(&url).request(method, url)
+    }
+
+    fn client_for(&self, url: &Url) -> &Client {
+        if self.hub_url.scheme() == "https" || url.scheme() == "http" {
+            return &self.client;
+        }
+        self.trusting.get_or_init(|| {
+            let built = self.settings.builder().build();
+            // Without certificates nobody is trusted, and that is what the request will tell.
+            built.unwrap_or_else(|_| self.client.clone())
+        })
     }
 
     pub(super) fn idle_timeout(&self) -> Duration {

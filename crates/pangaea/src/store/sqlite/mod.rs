@@ -76,9 +76,12 @@ impl SqliteStore {
         let folder = folder.into();
         create_private(&folder).map_err(|error| StoreError::io("making the folder", error))?;
         let lock = lock(&folder)?;
+        let is_new = !database_of(&folder).exists();
         let connection = schema::open_writer(&database_of(&folder))?;
-        files::sync_folder(&folder)
-            .map_err(|error| StoreError::io("making the folder durable", error))?;
+        if is_new {
+            files::sync_folder(&folder)
+                .map_err(|error| StoreError::io("making the folder durable", error))?;
+        }
         let content = ContentFolder::new(&folder);
         content
             .prepare()
