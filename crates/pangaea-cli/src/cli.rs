@@ -115,12 +115,12 @@ pub(crate) struct JoinArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct HubArgs {
     #[command(subcommand)]
     pub(crate) command: Option<HubCommand>,
     #[command(flatten)]
-    pub(crate) serve: Option<ServeArgs>,
+    pub(crate) serve: ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -151,12 +151,18 @@ pub(crate) struct HubCheckArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
-    pub(crate) listen: SocketAddr,
+    /// The configuration file; options and PANGAEA_HUB_ variables go before it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Look whether the hub could start, print all settings, and start nothing
+    #[arg(long)]
+    pub(crate) check_config: bool,
+    /// Where to listen; without it: 127.0.0.1:3000
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
     /// The folder for everything that is stored; made if it does not exist
     #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
     /// How clients reach the hub from outside, if not at the address it listens on
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
@@ -166,9 +172,9 @@ pub(crate) struct ServeArgs {
     /// The name that tokens for this hub carry
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,
-    /// The largest file that is taken, in units of 1048576 bytes
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    pub(crate) max_file_megabytes: u32,
+    /// The largest file that is taken, in units of 1048576 bytes; without it: 1024
+    #[arg(long, value_name = "N")]
+    pub(crate) max_file_megabytes: Option<u32>,
     /// Take writes for this address only; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) allow: Vec<String>,

@@ -10,6 +10,7 @@ use pangaea::mirror::MirrorError;
 use pangaea::replica::EditError;
 use pangaea::replica::ReplicaError;
 use pangaea::store::StoreError;
+use pangaea_hub::ConfigError;
 use pangaea_hub::HubError;
 
 use crate::output::Output;
@@ -191,10 +192,16 @@ impl From<HttpHubConfigError> for CliError {
     }
 }
 
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
 impl From<HubError> for CliError {
     fn from(error: HubError) -> Self {
         match error {
-            HubError::Setting { .. } => Self::usage(error.to_string()),
+            HubError::Config(error) => error.into(),
             HubError::DataDir { .. }
             | HubError::InUse { .. }
             | HubError::Index(_)

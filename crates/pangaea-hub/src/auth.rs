@@ -4,7 +4,6 @@
 //! Everything that changes with time (end, revocation) is asked for every request, and revocation
 //! once more inside the transaction of the change. What tokens look like is `gaia`'s business.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,26 +15,15 @@ use http::header::AUTHORIZATION;
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::LegacyTokens;
+use crate::config::{HubConfig, HubUrlRule, LegacyTokens, Live};
 use crate::index::Revocations;
 
 /// Proven tokens that are remembered.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
-/// What this hub asks of tokens, beyond that they are genuine.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    pub(crate) server_name: String,
-    /// The URLs of which a token must name one; nothing means that it need not.
-    pub(crate) hub_urls: Option<Vec<String>>,
-    /// The addresses that may write; nothing means everybody.
-    pub(crate) whitelist: Option<BTreeSet<Address>>,
-    pub(crate) legacy_tokens: LegacyTokens,
-}
-
 /// Checks the `Authorization` header of requests.
 pub(crate) struct Gate {
-    rules: Arc<Rules>,
+    live: Arc<Live>,
     revocations: Arc<Revocations>,
     remembered: Mutex<LruCache<[u8; 32], Proof>>,
 }
@@ -61,7 +49,8 @@ pub(crate) struct Grant(Arc<Granted>);
 
 #[derive(Debug)]
 struct Granted {
-    rules: Arc<Rules>,
+    /// The settings at the beginning of the request.
+    config: Arc<HubConfig>,
     proof: Proof,
     authorization: Authorization,
     /// The revocation time that the token was checked against.
@@ -69,9 +58,9 @@ struct Granted {
 }
 
 impl Gate {
-    pub(crate) fn new(rules: Rules, revocations: Arc<Revocations>) -> Self {
+    pub(crate) fn new(live: Arc<Live>, revocations: Arc<Revocations>) -> Self {
         Self {
-            rules: Arc::new(rules),
+            live,
             revocations,
             remembered: Mutex::new(LruCache::new(REMEMBERED_MAX)),
         }
@@ -85,25 +74,32 @@ impl Gate {
             .ok_or(AuthError::Unreadable)?;
         // Any alphanumeric text is let through to here; one that is no address is no token's.
         let bucket = Address::parse(bucket).map_err(|_| AuthError::OtherBucket)?;
+        let config = self.live.get();
         let fingerprint = Sha256::digest(header).into();
         if let Some(proof) = self.recall(&fingerprint) {
-            return self.grant(proof, &bucket);
+            return self.grant(config, proof, &bucket);
         }
-        let credentials = Credentials::parse(header)?.prove(&self.rules.server_name)?;
+        // Every remembered proof is for this name, so it must not change while the hub runs.
+        let credentials = Credentials::parse(header)?.prove(&config.server_name)?;
         let proof = Proof {
             credentials,
             kind: TokenKind::of(header),
         };
-        let grant = self.grant(proof.clone(), &bucket)?;
+        let grant = self.grant(config, proof.clone(), &bucket)?;
         self.remember(fingerprint, proof);
         Ok(grant)
     }
 
-    fn grant(&self, proof: Proof, bucket: &Address) -> Result<Grant, AuthError> {
+    fn grant(
+        &self,
+        config: Arc<HubConfig>,
+        proof: Proof,
+        bucket: &Address,
+    ) -> Result<Grant, AuthError> {
         let oldest_valid = self.revocations.oldest_valid(bucket);
-        let authorization = proof.authorize(&self.rules, bucket, oldest_valid)?;
+        let authorization = proof.authorize(&config, bucket, oldest_valid)?;
         Ok(Grant(Arc::new(Granted {
-            rules: Arc::clone(&self.rules),
+            config,
             proof,
             authorization,
             oldest_valid,
@@ -141,23 +137,23 @@ impl TokenKind {
 impl Proof {
     fn authorize(
         &self,
-        rules: &Rules,
+        config: &HubConfig,
         bucket: &Address,
         oldest_valid: u64,
     ) -> Result<Authorization, AuthError> {
-        if self.kind == TokenKind::Legacy && rules.legacy_tokens == LegacyTokens::Refuse {
+        if self.kind == TokenKind::Legacy && config.legacy_tokens == LegacyTokens::Refuse {
             return Err(AuthError::LegacyRefused);
         }
         let context = AuthContext {
-            server_name: &rules.server_name,
+            server_name: &config.server_name,
             bucket,
             now_seconds: now_seconds(),
             revoked_before_seconds: (oldest_valid > 0).then_some(oldest_valid),
-            hub_urls: rules
-                .hub_urls
-                .as_deref()
-                .map_or(HubUrls::Any, HubUrls::OneOf),
-            whitelist: rules.whitelist.as_ref(),
+            hub_urls: match &config.hub_urls {
+                HubUrlRule::Any => HubUrls::Any,
+                HubUrlRule::OneOf(urls) => HubUrls::OneOf(urls),
+            },
+            whitelist: config.whitelist.as_ref(),
         };
         let authorization = self.credentials.authorize(&context)?;
         // The stock hub lets a legacy token in even after a revocation. Nothing tells a stolen
@@ -186,7 +182,7 @@ impl Grant {
         let bucket = granted.authorization.bucket();
         granted
             .proof
-            .authorize(&granted.rules, bucket, oldest_valid)?;
+            .authorize(&granted.config, bucket, oldest_valid)?;
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use gaia::frames::FrameError;
 use gaia::path::PathError;
 use http::StatusCode;
 
+use crate::config::ConfigError;
 pub use crate::index::IndexError;
 
 /// Why a hub could not start or went down.
@@ -55,14 +56,9 @@ pub enum HubError {
         /// What the system says.
         source: io::Error,
     },
-    /// A setting makes no sense.
-    #[error("the setting `{name}` is wrong: {reason}")]
-    Setting {
-        /// The field of [`crate::HubConfig`].
-        name: &'static str,
-        /// Why.
-        reason: &'static str,
-    },
+    /// Settings make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A part of the hub stopped by itself.
     #[error("the hub stopped because of a fault of its own ({0}); start it again and report this")]
     Fault(&'static str),

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use crate::auth::Gate;
 use crate::blobs::Blobs;
 use crate::commit::Committer;
-use crate::config::HubConfig;
+use crate::config::{HubConfig, Live};
 use crate::error::Refusal;
 use crate::index::Index;
 use crate::reads::{self, ReadRequest};
@@ -40,7 +40,7 @@ const READ_HEADERS: HeaderValue = HeaderValue::from_static("If-None-Match,Range,
 
 /// Everything that requests share.
 pub(crate) struct Hub {
-    config: HubConfig,
+    live: Arc<Live>,
     read_at: ReadAt,
     gate: Gate,
     index: Index,
@@ -60,7 +60,7 @@ pub(crate) enum ReadAt {
 
 impl Hub {
     pub(crate) fn new(
-        config: HubConfig,
+        live: Arc<Live>,
         read_at: ReadAt,
         gate: Gate,
         index: Index,
@@ -68,7 +68,7 @@ impl Hub {
         committer: Committer,
     ) -> Self {
         Self {
-            config,
+            live,
             read_at,
             gate,
             index,
@@ -79,8 +79,9 @@ impl Hub {
         }
     }
 
-    pub(crate) fn config(&self) -> &HubConfig {
-        &self.config
+    /// The settings of this moment.
+    pub(crate) fn config(&self) -> Arc<HubConfig> {
+        self.live.get()
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -178,10 +179,11 @@ impl Hub {
     }
 
     fn hub_info(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        let config = self.config();
         let info = HubInfo {
-            challenge_text: challenge_text(&self.config.server_name),
+            challenge_text: challenge_text(&config.server_name),
             latest_auth_version: Some(AUTH_VERSION.to_owned()),
-            max_file_upload_size_megabytes: f64::from(self.config.max_file_megabytes),
+            max_file_upload_size_megabytes: f64::from(config.max_file_megabytes),
             read_url_prefix: self.read_prefix(headers).into_owned(),
             pangaea: Some(Announcement {
                 version: PANGAEA_VERSION,

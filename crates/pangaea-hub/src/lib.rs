@@ -6,7 +6,7 @@
 //! applied as one, whatever the spelling of the path; an upload that breaks off changes nothing;
 //! a revocation is never forgotten. It makes no requests of its own.
 //!
-//! Not here: clients, encryption, what files mean, and how a process is told its settings.
+//! Not here: clients, encryption, and what files mean.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), pangaea_hub::HubError> {
@@ -33,6 +33,7 @@ mod blobs;
 pub mod check;
 mod commit;
 mod config;
+mod control;
 mod error;
 mod fetch;
 mod folder;
@@ -49,6 +50,10 @@ mod server;
 mod upload;
 mod write;
 
-pub use config::{HubConfig, HubUrlRule, LegacyTokens};
+pub use config::{
+    AdminSettings, ConfigError, ConfigSources, HubConfig, HubUrlRule, LISTEN_DEFAULT, LegacyTokens,
+    LoadedConfig, LogFormat, LogLevel, LogSettings, Place, Problem, Reloaded, Secret, TimeLimits,
+    TlsFiles,
+};
 pub use error::{HubError, IndexError};
 pub use running::{Hub, RunningHub};

@@ -6,16 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle as ThreadHandle;
 
-use gaia::limits::PAGE_ENTRIES_MAX;
-use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::auth::{Gate, Rules};
+use crate::auth::Gate;
 use crate::blobs::{Blobs, sync_folder};
 use crate::commit::Committer;
-use crate::config::{HubConfig, HubUrlRule};
+use crate::config::{ConfigError, ConfigSources, HubConfig, Live, Reloaded};
+use crate::control::Control;
 use crate::error::HubError;
 use crate::folder::{SweepLock, lock, refuse_half, unmark_backup};
 use crate::hub::{self, ReadAt};
@@ -37,6 +36,7 @@ pub struct Hub;
 pub struct RunningHub {
     local_addr: SocketAddr,
     url: String,
+    control: Arc<Control>,
     stop: watch::Sender<bool>,
     finished: JoinHandle<Result<(), HubError>>,
 }
@@ -56,7 +56,30 @@ impl Hub {
     /// # Errors
     /// See [`HubError`].
     pub async fn start(config: HubConfig) -> Result<RunningHub, HubError> {
-        check(&config)?;
+        Self::launch(config, None).await
+    }
+
+    /// Reads the settings and starts a hub with them, as [`Hub::start`] does. They are read again
+    /// when it is told to [reload](RunningHub::reload).
+    ///
+    /// # Errors
+    /// See [`HubError`].
+    pub async fn start_from(sources: ConfigSources) -> Result<RunningHub, HubError> {
+        let loaded = sources.load()?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        Self::launch(loaded.config, Some(sources)).await
+    }
+
+    async fn launch(
+        config: HubConfig,
+        sources: Option<ConfigSources>,
+    ) -> Result<RunningHub, HubError> {
+        let problems = config.check();
+        if !problems.is_empty() {
+            return Err(ConfigError::new(problems).into());
+        }
         let listener =
             TcpListener::bind(config.listen)
                 .await
@@ -70,8 +93,10 @@ impl Hub {
         })?;
         let url = base_url(&config, local_addr);
         let (stop, stopped) = watch::channel(false);
-        let base = url.clone();
-        let parts = tokio::task::spawn_blocking(move || open(config, local_addr, &base))
+        let read_at = read_at(&config, local_addr, &url);
+        let live = Arc::new(Live::new(config));
+        let control = Arc::new(Control::new(Arc::clone(&live), sources));
+        let parts = tokio::task::spawn_blocking(move || open(live, read_at))
             .await
             .map_err(|_| HubError::Fault("opening the data folder"))??;
         tracing::info!(%local_addr, "the hub is serving");
@@ -79,6 +104,7 @@ impl Hub {
         Ok(RunningHub {
             local_addr,
             url,
+            control,
             stop,
             finished,
         })
@@ -96,6 +122,27 @@ impl RunningHub {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<HubConfig> {
+        self.control.live().get()
+    }
+
+    /// Tells of every change of settings from now on.
+    #[must_use]
+    pub fn config_changes(&self) -> watch::Receiver<Arc<HubConfig>> {
+        self.control.live().subscribe()
+    }
+
+    /// Reads the settings again from where [`Hub::start_from`] got them, and puts those in force
+    /// that can change while the hub runs.
+    ///
+    /// # Errors
+    /// All that is wrong with them; then everything stays as it is.
+    pub async fn reload(&self) -> Result<Reloaded, ConfigError> {
+        self.control.reload().await
     }
 
     /// Lets requests under way finish, makes everything durable and releases the data folder.
@@ -140,29 +187,9 @@ async fn run(
     }
 }
 
-fn check(config: &HubConfig) -> Result<(), HubError> {
-    let wrong = |name, reason| Err(HubError::Setting { name, reason });
-    if !(1..=PAGE_ENTRIES_MAX).contains(&config.page_entries) {
-        return wrong("page_entries", "it must be between 1 and 4096");
-    }
-    if config.max_file_megabytes == 0 {
-        return wrong("max_file_megabytes", "no file would fit");
-    }
-    if config.connections_max == 0 {
-        return wrong("connections_max", "nobody could connect");
-    }
-    if config.server_name.is_empty() {
-        return wrong("server_name", "tokens need a name to be made for");
-    }
-    if HeaderValue::from_str(&config.cache_control).is_err() {
-        return wrong("cache_control", "it cannot be sent as a header");
-    }
-    Ok(())
-}
-
 /// Opens the data folder and starts everything but the listener.
-fn open(config: HubConfig, local_addr: SocketAddr, base_url: &str) -> Result<Parts, HubError> {
-    let folder = config.data_dir.clone();
+fn open(live: Arc<Live>, read_at: ReadAt) -> Result<Parts, HubError> {
+    let folder = live.get().data_dir.clone();
     let failed = |source| HubError::DataDir {
         path: folder.clone(),
         source,
@@ -193,29 +220,14 @@ fn open(config: HubConfig, local_addr: SocketAddr, base_url: &str) -> Result<Par
         sweeps,
         suspected,
     ));
-    let gate = Gate::new(rules(&config), Arc::clone(index.revocations()));
-    let read_at = read_at(&config, local_addr, base_url);
-    let hub = Arc::new(hub::Hub::new(
-        config, read_at, gate, index, blobs, committer,
-    ));
+    let gate = Gate::new(Arc::clone(&live), Arc::clone(index.revocations()));
+    let hub = Arc::new(hub::Hub::new(live, read_at, gate, index, blobs, committer));
     Ok(Parts {
         hub,
         commits,
         sweeper,
         lock,
     })
-}
-
-fn rules(config: &HubConfig) -> Rules {
-    Rules {
-        server_name: config.server_name.clone(),
-        hub_urls: match &config.hub_urls {
-            HubUrlRule::Any => None,
-            HubUrlRule::OneOf(urls) => Some(urls.clone()),
-        },
-        whitelist: config.whitelist.clone(),
-        legacy_tokens: config.legacy_tokens,
-    }
 }
 
 fn base_url(config: &HubConfig, local_addr: SocketAddr) -> String {

@@ -178,7 +178,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
-        let mut command = place.command(arguments);
+        Self::of(&mut place.command(arguments))
+    }
+
+    pub(crate) fn of(command: &mut Command) -> Self {
         command
             .arg("--json")
             .stdin(Stdio::null())

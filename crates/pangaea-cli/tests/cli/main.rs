@@ -3,6 +3,7 @@
 mod conflicts;
 mod files;
 mod help;
+mod hub;
 mod hub_data;
 mod init;
 mod keys;

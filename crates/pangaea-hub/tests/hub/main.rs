@@ -14,6 +14,7 @@ mod batch_faults;
 mod cases;
 mod check;
 mod concurrency;
+mod config;
 mod durability;
 mod fetch;
 mod info;

@@ -12,10 +12,9 @@ use crate::error::Exit;
 use crate::output::Output;
 
 pub(crate) fn run(args: HubArgs, output: &Output) -> Result<Exit, CliError> {
-    match (args.command, args.serve) {
-        (Some(HubCommand::Backup(args)), _) => backup::run(&args, output),
-        (Some(HubCommand::Check(args)), _) => check::run(&args, output),
-        (None, Some(args)) => serve::run(args, output),
-        (None, None) => Err(CliError::usage("a hub needs a folder: --data DIR")),
+    match args.command {
+        Some(HubCommand::Backup(args)) => backup::run(&args, output),
+        Some(HubCommand::Check(args)) => check::run(&args, output),
+        None => serve::run(args.serve, output),
     }
 }

@@ -1,0 +1,112 @@
+//! `pangaea hub` as an operator meets it: settings, mistakes in them, and reloading.
+
+use std::fs::File;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
+
+use crate::kit::Place;
+use crate::kit::Ran;
+use crate::kit::Running;
+
+#[test]
+fn check_config_prints_what_holds_and_starts_nothing() {
+    let place = Place::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/hub.toml");
+    let check = [
+        "hub",
+        "--config",
+        example,
+        "--data",
+        "data",
+        "--check-config",
+    ];
+    let mut command = place.command(&check);
+    command
+        .env("PANGAEA_HUB_LIMITS_PAGE_ENTRIES", "7")
+        .env("PANGAEA_HUB_ADMIN_TOKEN", "correct-horse-battery");
+    let ran = Ran::of(&mut command, "");
+    assert!(!format!("{ran:?}").contains("horse"), "{ran:?}");
+    let out = ran.ok();
+    for line in [
+        "address = \"127.0.0.1:3000\"\n",
+        "data_dir = \"data\"  # --data\n",
+        "page_entries = 7  # environment variable PANGAEA_HUB_LIMITS_PAGE_ENTRIES\n",
+        "token = \"***\"",
+    ] {
+        assert!(out.contains(line), "{line} in {out}");
+    }
+    assert!(!place.path("data").exists());
+    let document = place.run(&[&check[..], &["--json"]].concat()).json();
+    assert_eq!(document["config"]["storage"]["data_dir"], "data");
+}
+
+#[test]
+fn check_config_says_all_that_is_wrong() {
+    let place = Place::new();
+    place.write(
+        "hub.toml",
+        "[listen]\nadress = \"x\"\n[limits]\npage_entries = 0\n",
+    );
+    let check = ["hub", "--config", "hub.toml", "--check-config"];
+    let said = place.run(&check).code(2);
+    assert!(
+        said.contains("hub.toml:2: there is no setting listen.adress"),
+        "{said}"
+    );
+    assert!(
+        said.contains("hub.toml:4: limits.page_entries takes"),
+        "{said}"
+    );
+    // A hub does not start with it either.
+    assert_eq!(place.run(&check[..3]).code(2), said);
+    place.write("hub.toml", "");
+    let said = place.run(&check).code(2);
+    assert!(said.contains("storage.data_dir is not set"), "{said}");
+    let said = place.run(&["hub", "--config", "nowhere.toml"]).code(2);
+    assert!(
+        said.contains("nowhere.toml: cannot read the configuration file"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_hang_up_reloads_the_file_and_a_mistake_in_it_ends_nothing() {
+    let place = Place::new();
+    let settings = "[listen]\naddress = \"127.0.0.1:0\"\n[storage]\ndata_dir = \"data\"\n";
+    place.write("hub.toml", settings);
+    let log = File::create(place.path("log")).expect("a file for the log");
+    let mut command = place.command(&["hub", "--config", "hub.toml"]);
+    let hub = Running::of(command.stderr(log));
+    assert_eq!(hub.wait_for("ready")["data"], "data");
+    place.write("hub.toml", "[listen]\naddress = 3\n");
+    hang_up(&hub);
+    wait_for_text(&place, "the settings stay as they are");
+    wait_for_text(&place, "hub.toml:2: listen.address takes");
+    place.write(
+        "hub.toml",
+        format!("{settings}[limits]\npage_entries = 9\n"),
+    );
+    hang_up(&hub);
+    wait_for_text(&place, "changed=[\"limits.page_entries\"]");
+    assert_eq!(hub.interrupt(), Some(0));
+}
+
+fn hang_up(hub: &Running) {
+    let pid = i32::try_from(hub.pid()).expect("a process id");
+    let pid = Pid::from_raw(pid).expect("a process id");
+    kill_process(pid, Signal::HUP).expect("a signal");
+}
+
+/// Waits until the log says something.
+#[track_caller]
+fn wait_for_text(place: &Place, text: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.read("log").contains(text) {
+        assert!(Instant::now() < deadline, "{text} in {}", place.read("log"));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,457 @@
+//! The table of all settings. Everything else about configuration goes through it, so a row here
+//! is all that a setting needs to be read, printed, checked and changed.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gaia::address::Address;
+use gaia::limits::PAGE_ENTRIES_MAX;
+use http::{HeaderValue, Uri};
+use ipnet::IpNet;
+
+use super::value::{Takes, Value};
+use super::{HubConfig, HubUrlRule, LegacyTokens, LogFormat, LogLevel, Secret};
+
+/// A setting.
+pub(crate) struct Setting {
+    /// The section and the name in it, with a dot between them.
+    pub(crate) key: &'static str,
+    pub(crate) takes: Takes,
+    pub(crate) change: Change,
+    /// What it is set to; nothing for one that is not set.
+    pub(crate) get: fn(&HubConfig) -> Option<Value>,
+    /// Sets it; the error says what to write instead.
+    pub(crate) set: fn(&mut HubConfig, Value) -> Result<(), String>,
+    /// Makes it what it is in another configuration.
+    pub(crate) copy: fn(&HubConfig, &mut HubConfig),
+}
+
+/// When a changed setting is heeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    WhileRunning,
+    AtStart,
+}
+
+/// The one setting whose value is a secret. It comes from the environment or not at all.
+pub(crate) const SECRET: &str = "admin.token";
+
+/// The setting of a key.
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The names of the settings of a section.
+pub(crate) fn names_in(section: &str) -> Vec<&'static str> {
+    let split = SETTINGS.iter().filter_map(|row| row.key.split_once('.'));
+    split
+        .filter(|(of, _)| *of == section)
+        .map(|(_, name)| name)
+        .collect()
+}
+
+/// The sections, in the order of the table.
+pub(crate) fn sections() -> Vec<&'static str> {
+    let mut sections = Vec::new();
+    for (section, _) in SETTINGS.iter().filter_map(|row| row.key.split_once('.')) {
+        if !sections.contains(&section) {
+            sections.push(section);
+        }
+    }
+    sections
+}
+
+/// A row whose field is reached by a path that can be read and assigned.
+macro_rules! setting {
+    ($key:literal, $takes:expr, $change:ident, $($field:ident).+, $get:expr, $set:expr $(,)?) => {
+        Setting {
+            key: $key,
+            takes: $takes,
+            change: Change::$change,
+            get: |config| $get(&config.$($field).+),
+            set: |config, value| {
+                config.$($field).+ = $set(value)?;
+                Ok(())
+            },
+            copy: |from, to| to.$($field).+.clone_from(&from.$($field).+),
+        }
+    };
+}
+
+const SECONDS: Takes = Takes::Whole(1, 3600);
+const FILE: Takes = Takes::Text("the path of a file");
+const ADDRESS: Takes = Takes::Text("an address and a port, such as \"127.0.0.1:3000\"");
+const URL: Takes = Takes::Text("a URL, such as \"https://hub.example.com\"");
+const LEGACY: [&str; 2] = ["accept", "refuse"];
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+const FORMATS: [&str; 2] = ["text", "json"];
+
+/// Every setting there is.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting!(
+        "listen.address",
+        ADDRESS,
+        AtStart,
+        listen,
+        get_shown,
+        set_parsed
+    ),
+    setting!(
+        "listen.public_url",
+        URL,
+        AtStart,
+        public_url,
+        get_text,
+        set_url
+    ),
+    setting!("listen.read_url", URL, AtStart, read_url, get_text, set_url),
+    setting!(
+        "storage.data_dir",
+        Takes::Text("the path of a folder"),
+        AtStart,
+        data_dir,
+        |path: &Path| Some(Value::Text(path.display().to_string()))
+            .filter(|_| !path.as_os_str().is_empty()),
+        |value| Ok::<_, String>(PathBuf::from(text(value))),
+    ),
+    setting!(
+        "access.server_name",
+        Takes::Text("a name, such as \"gaia-0\""),
+        AtStart,
+        server_name,
+        get_shown,
+        set_parsed,
+    ),
+    setting!(
+        "access.allow",
+        Takes::List("bucket addresses"),
+        WhileRunning,
+        whitelist,
+        get_whitelist,
+        set_whitelist,
+    ),
+    setting!(
+        "access.hub_urls",
+        Takes::List("URLs"),
+        WhileRunning,
+        hub_urls,
+        get_hub_urls,
+        |value| Ok::<_, String>(HubUrlRule::OneOf(list(value))),
+    ),
+    setting!(
+        "access.legacy_tokens",
+        Takes::Choice(&LEGACY),
+        WhileRunning,
+        legacy_tokens,
+        |rule: &LegacyTokens| chosen(LEGACY[usize::from(*rule == LegacyTokens::Refuse)]),
+        |value| Ok::<_, String>(match text(value).as_str() {
+            "refuse" => LegacyTokens::Refuse,
+            _ => LegacyTokens::Accept,
+        }),
+    ),
+    setting!(
+        "limits.max_file_megabytes",
+        Takes::Whole(1, 1_048_576),
+        WhileRunning,
+        max_file_megabytes,
+        get_whole,
+        set_whole,
+    ),
+    setting!(
+        "limits.page_entries",
+        Takes::Whole(1, PAGE_ENTRIES_MAX as u64),
+        WhileRunning,
+        page_entries,
+        get_whole,
+        set_whole,
+    ),
+    setting!(
+        "limits.connections_max",
+        Takes::Whole(1, 1_000_000),
+        AtStart,
+        connections_max,
+        get_whole,
+        set_whole,
+    ),
+    setting!(
+        "limits.connections_per_address_max",
+        Takes::Whole(1, 1_000_000),
+        WhileRunning,
+        connections_per_address_max,
+        get_whole,
+        set_whole,
+    ),
+    setting!(
+        "limits.handshakes_max",
+        Takes::Whole(1, 1_000_000),
+        AtStart,
+        handshakes_max,
+        get_whole,
+        set_whole,
+    ),
+    setting!(
+        "limits.head_bytes_max",
+        // A token alone may have 16 KiB.
+        Takes::Whole(1024, 131_072),
+        WhileRunning,
+        head_bytes_max,
+        get_whole,
+        set_whole,
+    ),
+    setting!(
+        "limits.handshake_seconds",
+        SECONDS,
+        WhileRunning,
+        time_limits.handshake,
+        get_seconds,
+        set_seconds,
+    ),
+    setting!(
+        "limits.first_request_seconds",
+        SECONDS,
+        WhileRunning,
+        time_limits.first_request,
+        get_seconds,
+        set_seconds,
+    ),
+    setting!(
+        "limits.idle_seconds",
+        SECONDS,
+        WhileRunning,
+        time_limits.idle,
+        get_seconds,
+        set_seconds,
+    ),
+    setting!(
+        "limits.body_silence_seconds",
+        SECONDS,
+        WhileRunning,
+        time_limits.body_silence,
+        get_seconds,
+        set_seconds,
+    ),
+    setting!(
+        "limits.answer_stall_seconds",
+        SECONDS,
+        WhileRunning,
+        time_limits.answer_stall,
+        get_seconds,
+        set_seconds,
+    ),
+    setting!(
+        "reads.cache_control",
+        Takes::Text("the value of a Cache-Control header, such as \"no-cache\""),
+        WhileRunning,
+        cache_control,
+        get_shown,
+        set_header,
+    ),
+    setting!(
+        "tls.certificate",
+        FILE,
+        WhileRunning,
+        tls.certificate,
+        get_path,
+        set_path
+    ),
+    setting!("tls.key", FILE, WhileRunning, tls.key, get_path, set_path),
+    setting!(
+        "proxy.trusted",
+        Takes::List("addresses and networks, such as \"127.0.0.1\" or \"10.0.0.0/8\""),
+        WhileRunning,
+        trusted_proxies,
+        |nets: &[IpNet]| Some(Value::List(nets.iter().map(shown_net).collect())),
+        set_nets,
+    ),
+    setting!(
+        "admin.address",
+        ADDRESS,
+        AtStart,
+        admin.listen,
+        |address: &Option<SocketAddr>| address.and_then(|address| get_shown(&address)),
+        |value| set_parsed(value).map(Some),
+    ),
+    setting!(
+        "admin.token_file",
+        FILE,
+        WhileRunning,
+        admin.token_file,
+        get_path,
+        set_path
+    ),
+    setting!(
+        "admin.token",
+        Takes::Text("a secret"),
+        WhileRunning,
+        admin.token,
+        |token: &Option<Secret>| token
+            .as_ref()
+            .map(|_| Value::Text(super::value::MASK.into())),
+        |value| Ok::<_, String>(Some(Secret::new(&text(value)))),
+    ),
+    setting!(
+        "log.level",
+        Takes::Choice(&LEVELS),
+        WhileRunning,
+        log.level,
+        |level: &LogLevel| chosen(LEVELS[*level as usize]),
+        |value| Ok::<_, String>(match text(value).as_str() {
+            "error" => LogLevel::Error,
+            "warn" => LogLevel::Warn,
+            "debug" => LogLevel::Debug,
+            "trace" => LogLevel::Trace,
+            _ => LogLevel::Info,
+        }),
+    ),
+    setting!(
+        "log.format",
+        Takes::Choice(&FORMATS),
+        AtStart,
+        log.format,
+        |format: &LogFormat| chosen(FORMATS[*format as usize]),
+        |value| Ok::<_, String>(match text(value).as_str() {
+            "json" => LogFormat::Json,
+            _ => LogFormat::Text,
+        }),
+    ),
+];
+
+fn text(value: Value) -> String {
+    match value {
+        Value::Text(text) => text,
+        // `Takes` lets neither of these through to a setting that is a text.
+        Value::Whole(number) => number.to_string(),
+        Value::List(items) => items.join(","),
+    }
+}
+
+fn list(value: Value) -> Vec<String> {
+    match value {
+        Value::List(items) => items,
+        Value::Text(text) => vec![text],
+        Value::Whole(number) => vec![number.to_string()],
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every row's `get` returns this")]
+fn chosen(text: &str) -> Option<Value> {
+    Some(Value::Text(text.to_owned()))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every row's `get` returns this")]
+fn get_shown(value: &impl ToString) -> Option<Value> {
+    Some(Value::Text(value.to_string()))
+}
+
+fn set_parsed<T: std::str::FromStr<Err: std::fmt::Display>>(value: Value) -> Result<T, String> {
+    text(value)
+        .parse()
+        .map_err(|error: T::Err| error.to_string())
+}
+
+fn get_text(value: &Option<String>) -> Option<Value> {
+    value.clone().map(Value::Text)
+}
+
+/// Takes a URL that a path can be put behind.
+fn set_url(value: Value) -> Result<Option<String>, String> {
+    let text = text(value);
+    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    if is_web && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none() {
+        Ok(Some(text))
+    } else {
+        Err("it begins with http:// or https:// and a host, and has no query".to_owned())
+    }
+}
+
+fn set_header(value: Value) -> Result<String, String> {
+    let text = text(value);
+    let is_good = HeaderValue::from_str(&text).is_ok_and(|value| value.to_str().is_ok());
+    if is_good {
+        Ok(text)
+    } else {
+        Err("a header is one line of plain ASCII".to_owned())
+    }
+}
+
+fn get_whole<T: Copy + TryInto<u64>>(number: &T) -> Option<Value> {
+    (*number).try_into().ok().map(Value::Whole)
+}
+
+fn set_whole<T: TryFrom<u64>>(value: Value) -> Result<T, String> {
+    let too_large = || "it is too large for this machine".to_owned();
+    match value {
+        Value::Whole(number) => number.try_into().map_err(|_| too_large()),
+        Value::Text(_) | Value::List(_) => Err(too_large()),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every row's `get` returns this")]
+fn get_seconds(time: &Duration) -> Option<Value> {
+    Some(Value::Whole(time.as_secs()))
+}
+
+fn set_seconds(value: Value) -> Result<Duration, String> {
+    set_whole(value).map(Duration::from_secs)
+}
+
+fn get_path(path: &Option<PathBuf>) -> Option<Value> {
+    let path = path.as_ref()?;
+    Some(Value::Text(path.display().to_string()))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every row's `set` returns this")]
+fn set_path(value: Value) -> Result<Option<PathBuf>, String> {
+    Ok(Some(text(value).into()))
+}
+
+fn get_whitelist(allowed: &Option<BTreeSet<Address>>) -> Option<Value> {
+    let allowed = allowed.as_ref()?;
+    Some(Value::List(
+        allowed.iter().map(Address::to_string).collect(),
+    ))
+}
+
+fn set_whitelist(value: Value) -> Result<Option<BTreeSet<Address>>, String> {
+    let items = list(value);
+    if items.is_empty() {
+        let problem = "an empty list would let nobody write; leave the setting out to let \
+                       everybody write";
+        return Err(problem.to_owned());
+    }
+    let parse =
+        |item: String| Address::parse(&item).map_err(|error| format!("\"{item}\": {error}"));
+    items
+        .into_iter()
+        .map(parse)
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+fn get_hub_urls(rule: &HubUrlRule) -> Option<Value> {
+    match rule {
+        HubUrlRule::Any => None,
+        HubUrlRule::OneOf(urls) => Some(Value::List(urls.clone())),
+    }
+}
+
+fn set_nets(value: Value) -> Result<Vec<IpNet>, String> {
+    let parse = |item: String| {
+        let address = item.parse().map(|address: std::net::IpAddr| address.into());
+        address
+            .or_else(|_| item.parse())
+            .map_err(|_| format!("\"{item}\" is neither an address nor a network"))
+    };
+    list(value).into_iter().map(parse).collect()
+}
+
+fn shown_net(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() {
+        net.addr().to_string()
+    } else {
+        net.to_string()
+    }
+}
