@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Join a bucket with the link that `pangaea up` printed on another device
     Join(JoinArgs),
-    /// Run a hub alone, or check or back up what it has stored
+    /// Run a hub alone; check, back up or import what it stores
     Hub(HubArgs),
     /// Make, show or import the key of a bucket
     #[command(subcommand)]
@@ -129,6 +129,8 @@ pub(crate) enum HubCommand {
     Check(HubCheckArgs),
     /// Copy everything that a hub has stored; a hub may be serving meanwhile
     Backup(HubBackupArgs),
+    /// Take over what a stock Gaia hub has stored on its disk; no hub may be running
+    Import(HubImportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +142,18 @@ pub(crate) struct HubBackupArgs {
     /// is copied
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HubImportArgs {
+    /// The stock hub's storage folder, with a folder for each address in it
+    pub(crate) dir: PathBuf,
+    /// The hub's data folder; made if it does not exist
+    #[arg(long, value_name = "HUBDIR")]
+    pub(crate) data: PathBuf,
+    /// Remove each original once it is taken over; on one disk, large files are not copied
+    #[arg(long = "move")]
+    pub(crate) moves: bool,
 }
 
 #[derive(Debug, Args)]

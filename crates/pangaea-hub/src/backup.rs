@@ -20,7 +20,8 @@ use crate::check::{Problem, ProblemKind};
 use crate::error::HubError;
 use crate::folder::{BACKUP_FILE, SweepLock, lock};
 use crate::index::{
-    CopyError, INDEX_FILE, IndexCopy, IndexError, NamedBlob, companions, remove_with_companions,
+    CopyError, INDEX_FILE, IndexCopy, IndexError, NamedBlob, companions, is_made,
+    remove_with_companions,
 };
 
 /// How much of a blob is copied at a time.
@@ -111,7 +112,7 @@ pub fn backup(
     to: &Path,
     tell: &mut dyn FnMut(BackupEvent),
 ) -> Result<BackupReport, BackupError> {
-    if !folder.join(INDEX_FILE).is_file() {
+    if !is_made(&folder.join(INDEX_FILE)) {
         return Err(BackupError::NoHub {
             path: folder.to_owned(),
         });

@@ -137,6 +137,27 @@ impl Blobs {
             blobs: Arc::clone(self),
             temporary: Temporary { path: Some(path) },
             file,
+            is_link: false,
+            sha256: Sha256::new(),
+            md5: ETagHasher::new(),
+            size: 0,
+        })
+    }
+
+    /// Begins a staged body that is a file from elsewhere, under a second name: it must not change
+    /// any more, and the bytes are only looked at.
+    pub(crate) fn stage_link(self: &Arc<Self>, source: &Path) -> io::Result<Staging> {
+        let number = self.next_staged.fetch_add(1, Ordering::Relaxed);
+        let path = self.staging.join(number.to_string());
+        fs::hard_link(source, &path)?;
+        let temporary = Temporary {
+            path: Some(path.clone()),
+        };
+        Ok(Staging {
+            blobs: Arc::clone(self),
+            temporary,
+            file: File::open(&path)?,
+            is_link: true,
             sha256: Sha256::new(),
             md5: ETagHasher::new(),
             size: 0,
@@ -231,6 +252,7 @@ pub(crate) struct Staging {
     blobs: Arc<Blobs>,
     temporary: Temporary,
     file: File,
+    is_link: bool,
     sha256: Sha256,
     md5: ETagHasher,
     size: u64,
@@ -247,10 +269,35 @@ pub(crate) struct Staged {
 impl Staging {
     /// Writes the next bytes. Blocks on the disk.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.look_at(bytes);
+        self.file.write_all(bytes)
+    }
+
+    /// Takes note of the next bytes of a file that has them already.
+    pub(crate) fn look_at(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
         self.md5.update(bytes);
         self.size += bytes.len() as u64;
-        self.file.write_all(bytes)
+    }
+
+    /// Whether this is a file from elsewhere.
+    pub(crate) fn is_link(&self) -> bool {
+        self.is_link
+    }
+
+    /// How many bytes there are so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The tag of the bytes so far.
+    pub(crate) fn etag(&self) -> ETag {
+        self.md5.clone().finish()
+    }
+
+    /// The digest of the bytes so far.
+    pub(crate) fn digest(&self) -> BlobId {
+        BlobId(self.sha256.clone().finalize().into())
     }
 
     /// Makes the body durable under its digest. Blocks on the disk.
@@ -308,6 +355,11 @@ impl Temporary {
     fn rename_to(&mut self, target: &Path) -> io::Result<()> {
         if let Some(path) = &self.path {
             fs::rename(path, target)?;
+            // A second name of what is there already stays behind.
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
         }
         self.path = None;
         Ok(())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::blobs::BLOBS_FOLDER;
 use crate::error::HubError;
-use crate::index::INDEX_FILE;
+use crate::index::{INDEX_FILE, is_made};
 
 /// Held by the one process that may change the folder.
 const LOCK_FILE: &str = "hub.lock";
@@ -45,7 +45,7 @@ pub(crate) fn refuse_half(folder: &Path) -> Result<(), HubError> {
         path: folder.to_owned(),
         source,
     };
-    let has_index = fs::metadata(folder.join(INDEX_FILE)).is_ok_and(|about| about.len() > 0);
+    let has_index = is_made(&folder.join(INDEX_FILE));
     let blobs = folder.join(BLOBS_FOLDER);
     if has_index {
         return if blobs.is_dir() {
@@ -60,7 +60,8 @@ pub(crate) fn refuse_half(folder: &Path) -> Result<(), HubError> {
     Ok(())
 }
 
-fn has_files(blobs: &Path) -> io::Result<bool> {
+/// Whether there is any file among the blobs.
+pub(crate) fn has_files(blobs: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(blobs)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() && fs::read_dir(entry.path())?.next().is_some() {

@@ -24,7 +24,7 @@
 //! then `write`, `batch`, `listing`, `reads` or `fetch`; `auth` checks tokens, `upload` receives
 //! bodies into `blobs`, `room` bounds what is held in memory, `commit` groups changes into
 //! transactions of the `index`, `gc` sweeps up. What an operator does with a data folder:
-//! [`check`], [`backup`].
+//! [`check`], [`backup`], [`import`].
 
 mod auth;
 pub mod backup;
@@ -39,6 +39,7 @@ mod fetch;
 mod folder;
 mod gc;
 mod hub;
+pub mod import;
 mod index;
 mod listing;
 mod reads;

@@ -75,6 +75,7 @@ fn the_documentation_names_every_option() {
         "hub",
         "hub check",
         "hub backup",
+        "hub import",
         "key new",
         "key show",
         "key import",

@@ -75,6 +75,64 @@ fn check_says_what_is_wrong() {
 }
 
 #[test]
+fn a_backup_is_a_hub_of_its_own() {
+    let place = stored();
+    let backup = ["hub", "backup", "--data", "data", "--to", "copy", "--json"];
+    let document = place.run(&backup).json();
+    assert_eq!(document["event"], "backed-up");
+    assert_eq!(document["report"]["copied_blobs"], 1);
+    assert_eq!(place.run(&backup).json()["report"]["kept_blobs"], 1);
+    place.run(&["hub", "check", "--data", "copy"]).ok();
+    let words = place
+        .run(&["hub", "backup", "--data", "data", "--to", "mine"])
+        .code(1);
+    assert!(words.contains("is no backup"), "{words}");
+    let hub = Running::start(
+        &place,
+        &["hub", "--listen", "127.0.0.1:0", "--data", "copy"],
+    );
+    let url = hub.wait_for("ready")["url"]
+        .as_str()
+        .expect("a URL")
+        .to_owned();
+    place
+        .run(&["init", "theirs", "--hub", &url, "--key-file", "key"])
+        .ok();
+    place.run(&["sync", "theirs"]).ok();
+    assert_eq!(place.tree("theirs"), place.tree("mine"));
+}
+
+#[test]
+fn a_stock_hub_is_taken_over() {
+    let place = Place::with_key();
+    let key = place
+        .run(&["key", "show", "--key-file", "key", "--json"])
+        .json();
+    let bucket = key["address"].as_str().expect("an address");
+    place.write(&format!("stock/{bucket}/notes/a.txt"), "hello");
+    let note = r#"{"content-type":"text/plain","etag":"5d41402abc4b2a76b9719d911017c592"}"#;
+    place.write(&format!("stock/.gaia-metadata/{bucket}/notes/a.txt"), note);
+    place.write(&format!("stock/{bucket}/a..b"), "left");
+    let import = ["hub", "import", "stock", "--data", "data"];
+    let words = place.run(&import).code(4);
+    assert!(words.contains("a..b: left where it is: "), "{words}");
+    assert!(words.contains("Imported 1 file (5 B)"), "{words}");
+    let arguments = [&import[..], &["--move", "--json"]].concat();
+    let lines = place.run(&arguments).code(4);
+    let lines: Vec<_> = lines.lines().map(parse).collect();
+    assert_eq!(lines[0]["kind"], "name");
+    assert_eq!(lines[1]["report"]["known"], 1);
+    assert!(!place.path(&format!("stock/{bucket}/notes")).exists());
+    let hub = Running::start(
+        &place,
+        &["hub", "--listen", "127.0.0.1:0", "--data", "data"],
+    );
+    hub.wait_for("ready");
+    let words = place.run(&import).code(1);
+    assert!(words.contains("another hub is using"), "{words}");
+}
+
+#[test]
 fn what_is_no_hub_is_not_checked() {
     let place = Place::new();
     let words = place.run(&["hub", "check", "--data", "nothing"]).code(1);

@@ -15,7 +15,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::blobs::{BLOBS_FOLDER, BlobId, STAGING_FOLDER, blob_path, folder_of};
-use crate::index::{INDEX_FILE, IndexError};
+use crate::folder::has_files;
+use crate::index::{INDEX_FILE, IndexError, is_made};
 use rows::{Found, Reader, Row};
 
 /// How much of a blob is read at a time.
@@ -133,6 +134,13 @@ pub fn check(folder: &Path, tell: &mut dyn FnMut(CheckEvent)) -> Result<CheckRep
         total: 0,
         tell,
     };
+    if !is_made(&index) {
+        let blobs = folder.join(BLOBS_FOLDER);
+        if blobs.is_dir() && has_files(&blobs).unwrap_or(true) {
+            check.database("the index is empty, and cannot be: there are blobs".into());
+        }
+        return Ok(check.report);
+    }
     match Reader::open(&index) {
         Ok(reader) => check.run(&reader)?,
         Err(error @ IndexError::Corrupt(_)) => check.database(error.to_string()),

@@ -15,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::sqlite::{Revocations, signed, stored_etag, unsigned};
 use super::{
-    Change, Condition, DeleteChange, FileKey, IndexError, NewBody, Part, RevokeChange, StoreChange,
-    Unit, Verdict,
+    Adopted, Change, Condition, DeleteChange, FileKey, IndexError, NewBody, Part, RevokeChange,
+    StoreChange, Unit, Verdict,
 };
 use crate::blobs::BlobId;
 
@@ -64,6 +64,21 @@ impl Writer {
         }
         Ok(applied)
     }
+
+    /// Takes over what an import brings, in one transaction that is durable on return.
+    pub(crate) fn adopt(&mut self, adopted: &[Adopted]) -> Result<(), IndexError> {
+        let mut group = Group {
+            transaction: self.connection.transaction()?,
+            now_ms: now_ms(),
+            buckets: BTreeMap::new(),
+            applied: Applied::default(),
+        };
+        for adopted in adopted {
+            group.adopt(adopted)?;
+        }
+        group.commit()?;
+        Ok(())
+    }
 }
 
 /// A transaction under way. Buckets are read once and written once, however many of the
@@ -88,6 +103,16 @@ enum Changed {
     No,
     Files,
     Revocation,
+}
+
+/// What is written for a version.
+struct NewVersion<'a> {
+    body: &'a NewBody,
+    size: u64,
+    etag: &'a ETag,
+    digest: BlobId,
+    content_type: &'a str,
+    modified_ms: i64,
 }
 
 /// The row that a change finds in its place.
@@ -153,20 +178,42 @@ impl Group<'_> {
         if let Some(refusal) = refusal(&change.condition, current.as_ref()) {
             return Ok(refusal);
         }
+        let version = NewVersion {
+            body: &change.body,
+            size: change.size,
+            etag: &change.etag,
+            digest: change.digest,
+            content_type: &change.content_type,
+            modified_ms: self.now_ms,
+        };
+        let archive_to = change.archive_to.as_ref();
+        self.put(bucket, &change.key, current.as_ref(), archive_to, &version)?;
+        Ok(Verdict::Done)
+    }
+
+    /// Writes a version in place of the current one, which goes or is moved.
+    fn put(
+        &mut self,
+        bucket: Bucket,
+        key: &FileKey,
+        current: Option<&Current>,
+        archive_to: Option<&FilePath>,
+        version: &NewVersion<'_>,
+    ) -> Result<(), IndexError> {
         let mut reusable = None;
-        match (current, &change.archive_to) {
-            (Some(_), Some(history)) => self.rename(bucket, &change.key, history)?,
-            (Some(current), None) => reusable = self.release(&current),
+        match (current, archive_to) {
+            (Some(_), Some(history)) => self.rename(bucket, key, history)?,
+            (Some(current), None) => reusable = self.release(current),
             (None, _) => {}
         }
-        let body = match &change.body {
+        let body = match version.body {
             NewBody::Inline(bytes) => Some(self.put_body(reusable, bytes)?),
             NewBody::Blob(_) => {
                 self.drop_body(reusable)?;
                 None
             }
         };
-        let seq = self.next_seq(&change.key.bucket);
+        let seq = self.next_seq(&key.bucket);
         let mut statement = self.transaction.prepare_cached(
             "INSERT OR REPLACE INTO files
              (bucket, path, size, etag, content_type, modified_ms, seq, digest, body)
@@ -174,16 +221,16 @@ impl Group<'_> {
         )?;
         statement.execute(params![
             bucket.id,
-            change.key.path.as_str(),
-            signed(change.size),
-            change.etag.as_str(),
-            change.content_type,
-            self.now_ms,
+            key.path.as_str(),
+            signed(version.size),
+            version.etag.as_str(),
+            version.content_type,
+            version.modified_ms,
             seq,
-            change.digest.as_bytes().as_slice(),
+            version.digest.as_bytes().as_slice(),
             body,
         ])?;
-        Ok(Verdict::Done)
+        Ok(())
     }
 
     fn delete(&mut self, bucket: Bucket, change: &DeleteChange) -> Result<Verdict, IndexError> {
@@ -209,13 +256,43 @@ impl Group<'_> {
     }
 
     fn revoke(&mut self, change: &RevokeChange) -> Result<Verdict, IndexError> {
-        if let Some(bucket) = self.buckets.get_mut(&change.bucket)
-            && change.oldest_valid > bucket.oldest_valid
+        self.raise(&change.bucket, change.oldest_valid);
+        Ok(Verdict::Done)
+    }
+
+    fn raise(&mut self, address: &Address, oldest_valid: u64) {
+        if let Some(bucket) = self.buckets.get_mut(address)
+            && oldest_valid > bucket.oldest_valid
         {
-            bucket.oldest_valid = change.oldest_valid;
+            bucket.oldest_valid = oldest_valid;
             bucket.changed = Changed::Revocation;
         }
-        Ok(Verdict::Done)
+    }
+
+    fn adopt(&mut self, adopted: &Adopted) -> Result<(), IndexError> {
+        match adopted {
+            Adopted::File(file) => {
+                let bucket = self.bucket(&file.key.bucket)?;
+                let current = self.current(bucket, &file.key.path)?;
+                let version = NewVersion {
+                    body: &file.body,
+                    size: file.size,
+                    etag: &file.etag,
+                    digest: file.digest,
+                    content_type: &file.content_type,
+                    modified_ms: file.modified_ms,
+                };
+                self.put(bucket, &file.key, current.as_ref(), None, &version)
+            }
+            Adopted::Revocation {
+                bucket,
+                oldest_valid,
+            } => {
+                self.bucket(bucket)?;
+                self.raise(bucket, *oldest_valid);
+                Ok(())
+            }
+        }
     }
 
     fn bucket(&mut self, address: &Address) -> Result<Bucket, IndexError> {

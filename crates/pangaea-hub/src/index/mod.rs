@@ -5,6 +5,7 @@
 //! `sqlite` holds the embedded implementation's schema and connections, `apply` the transaction,
 //! `list` the listing. HTTP and file bodies above 64 KiB are not known here.
 
+mod adopt;
 mod apply;
 mod copy;
 mod list;
@@ -22,10 +23,11 @@ use rusqlite::ErrorCode;
 use crate::auth::Grant;
 use crate::blobs::{BlobId, StagedBlob};
 
+pub(crate) use adopt::{Adopted, AdoptedFile, Known, Lookup};
 pub(crate) use apply::{Applied, Writer};
 pub(crate) use copy::{CopyError, IndexCopy, NamedBlob, companions, remove_with_companions};
 pub(crate) use list::{History, ListRequest, Naming, parse_cursor};
-pub(crate) use sqlite::{Index, Revocations, open_beside};
+pub(crate) use sqlite::{Index, Revocations, is_made, open_beside};
 
 /// The database, in the data folder.
 pub(crate) const INDEX_FILE: &str = "index.sqlite3";

@@ -249,6 +249,19 @@ pub(crate) fn open_beside(path: &Path) -> Result<Connection, IndexError> {
     Ok(connection)
 }
 
+/// Whether there is an index with anything in it. A hub that is killed while it starts for the
+/// first time leaves a database without tables. One that cannot be read is something.
+pub(crate) fn is_made(path: &Path) -> bool {
+    if !std::fs::metadata(path).is_ok_and(|about| about.len() > 0) {
+        return false;
+    }
+    let format = open_beside(path).and_then(|connection| {
+        let format = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok(format)
+    });
+    !matches!(format, Ok(0_i64))
+}
+
 /// Whether changes wait beside the database, which cannot be read without them.
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();

@@ -51,6 +51,15 @@ fn change_index(world: &World, sql: &str) {
     assert!(connection.execute(sql, ()).unwrap() > 0, "{sql}");
 }
 
+/// Has SQLite bring all that it keeps beside the index into it.
+pub fn settle(folder: &Path) {
+    let connection = rusqlite::Connection::open(folder.join("index.sqlite3")).unwrap();
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0))
+        .unwrap();
+    assert_eq!(mode, "delete");
+}
+
 /// Holds that one thing is wrong, and that it is this.
 #[track_caller]
 fn finds(world: &World, kind: ProblemKind, path: Option<&str>, words: &str) {
@@ -219,6 +228,7 @@ async fn damage_in_the_index_is_found() {
 #[tokio::test]
 async fn a_torn_database_is_found() {
     let world = stored().await;
+    settle(world.folder.path());
     let index = world.folder.path().join("index.sqlite3");
     let mut bytes = fs::read(&index).unwrap();
     let middle = bytes.len() / 2;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pangaea_hub::{Hub, HubConfig, HubError};
 use tokio::task::JoinSet;
 
-use crate::check::whole;
+use crate::check::{settle, whole};
 use crate::support::{Client, any_port, eventually, key, world};
 
 /// Names the data folder to the child process that `child_hub` becomes.
@@ -204,4 +204,34 @@ async fn stopping_lets_requests_finish() {
     assert_eq!(upload.await.unwrap(), 202);
     world.start_again().await;
     assert_eq!(world.client.body("a").await.len(), 200_000);
+}
+
+#[tokio::test]
+async fn half_a_data_folder_is_not_served_and_nothing_of_it_removed() {
+    let mut world = world().await;
+    world.client.put("large", "large".repeat(50_000)).await;
+    world.hub.take().unwrap().shutdown().await.unwrap();
+    let folder = world.folder.path().to_owned();
+    settle(&folder);
+    let index = folder.join("index.sqlite3");
+    let aside = folder.join("aside");
+    let refused = async |missing: &str| {
+        let error = Hub::start(HubConfig::new(&folder, any_port()))
+            .await
+            .unwrap_err();
+        let words = format!("{missing} is gone from the data folder");
+        assert!(error.to_string().contains(&words), "{error}");
+    };
+    std::fs::rename(&index, &aside).unwrap();
+    refused("index.sqlite3").await;
+    // As a disk that is full or a careless hand leaves it.
+    std::fs::write(&index, "").unwrap();
+    refused("index.sqlite3").await;
+    std::fs::rename(&aside, &index).unwrap();
+    let blobs = folder.join("blobs");
+    std::fs::rename(&blobs, &aside).unwrap();
+    refused("blobs").await;
+    std::fs::rename(&aside, &blobs).unwrap();
+    world.start_again().await;
+    assert_eq!(world.client.body("large").await.len(), 250_000);
 }

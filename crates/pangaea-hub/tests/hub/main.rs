@@ -17,6 +17,7 @@ mod concurrency;
 mod config;
 mod durability;
 mod fetch;
+mod import;
 mod info;
 mod list;
 mod node;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod import;
 mod serve;
 mod task;
 
@@ -14,6 +15,7 @@ use crate::output::Output;
 pub(crate) fn run(args: HubArgs, output: &Output) -> Result<Exit, CliError> {
     match args.command {
         Some(HubCommand::Backup(args)) => backup::run(&args, output),
+        Some(HubCommand::Import(args)) => import::run(&args, output),
         Some(HubCommand::Check(args)) => check::run(&args, output),
         None => serve::run(args.serve, output),
     }

@@ -38,6 +38,14 @@ impl Bar {
         }
     }
 
+    /// So much is done, of nobody knows how much.
+    pub(super) fn so_far(&mut self, words: impl FnOnce() -> String) {
+        if let Some(bar) = self.shown("{spinner} {msg}, {elapsed}") {
+            bar.set_message(words());
+            bar.tick();
+        }
+    }
+
     /// Prints something while the bar is out of the way.
     pub(super) fn aside(&self, print: impl FnOnce()) {
         match &self.bar {
