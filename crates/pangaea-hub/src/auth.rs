@@ -79,8 +79,11 @@ impl Gate {
         if let Some(proof) = self.recall(&fingerprint) {
             return self.grant(config, proof, &bucket);
         }
+        let credentials = Credentials::parse(header)?;
+        let oldest_valid = self.revocations.oldest_valid(&bucket);
+        credentials.check_before_signature(&context(&config, &bucket, oldest_valid))?;
         // Every remembered proof is for this name, so it must not change while the hub runs.
-        let credentials = Credentials::parse(header)?.prove(&config.server_name)?;
+        let credentials = credentials.prove(&config.server_name)?;
         let proof = Proof {
             credentials,
             kind: TokenKind::of(header),
@@ -144,17 +147,7 @@ impl Proof {
         if self.kind == TokenKind::Legacy && config.legacy_tokens == LegacyTokens::Refuse {
             return Err(AuthError::LegacyRefused);
         }
-        let context = AuthContext {
-            server_name: &config.server_name,
-            bucket,
-            now_seconds: now_seconds(),
-            revoked_before_seconds: (oldest_valid > 0).then_some(oldest_valid),
-            hub_urls: match &config.hub_urls {
-                HubUrlRule::Any => HubUrls::Any,
-                HubUrlRule::OneOf(urls) => HubUrls::OneOf(urls),
-            },
-            whitelist: config.whitelist.as_ref(),
-        };
+        let context = context(config, bucket, oldest_valid);
         let authorization = self.credentials.authorize(&context)?;
         // The stock hub lets a legacy token in even after a revocation. Nothing tells a stolen
         // one from another, so here a revocation means all of them.
@@ -184,6 +177,21 @@ impl Grant {
             .proof
             .authorize(&granted.config, bucket, oldest_valid)?;
         Ok(())
+    }
+}
+
+/// What a token is checked against, as of now.
+fn context<'a>(config: &'a HubConfig, bucket: &'a Address, oldest_valid: u64) -> AuthContext<'a> {
+    AuthContext {
+        server_name: &config.server_name,
+        bucket,
+        now_seconds: now_seconds(),
+        revoked_before_seconds: (oldest_valid > 0).then_some(oldest_valid),
+        hub_urls: match &config.hub_urls {
+            HubUrlRule::Any => HubUrls::Any,
+            HubUrlRule::OneOf(urls) => HubUrls::OneOf(urls),
+        },
+        whitelist: config.whitelist.as_ref(),
     }
 }
 

@@ -171,8 +171,12 @@ impl Credentials {
         Sha256::digest(text).into()
     }
 
-    /// What a stock hub asks before it looks at the signature.
-    fn check_before_signature(&self, context: &AuthContext<'_>) -> Result<(), AuthError> {
+    /// Asks what a stock hub asks before it looks at the signature: which refusal a client sees
+    /// depends on the order, and what is refused here costs little.
+    ///
+    /// # Errors
+    /// See [`AuthError`]; nothing is proven when there is none.
+    pub fn check_before_signature(&self, context: &AuthContext<'_>) -> Result<(), AuthError> {
         let claims = match &self.kind {
             Kind::V1(token) => token.unverified_claims(),
             Kind::Legacy(token) => {

@@ -65,3 +65,33 @@ async fn an_operator_can_refuse_all_legacy_tokens() {
     }
     assert_eq!(world.client.put("a", "1").await.status, 202);
 }
+
+/// With several faults, a client is told of the one that a stock hub finds first.
+#[tokio::test]
+async fn the_first_fault_is_named() {
+    let world = world().await;
+    let client = &world.client;
+    let spoiled = |client: &Client| {
+        let (signed, _) = client.authorization.rsplit_once('.').unwrap();
+        let other = token().sign(&key(7)).unwrap().authorization();
+        let (_, signature) = other.rsplit_once('.').unwrap();
+        client.with_authorization(format!("{signed}.{signature}"))
+    };
+    let message = "Failed to verify supplied authentication JWT";
+    let ended = spoiled(&client.with_token(token().expires_at(1)));
+    ended
+        .put("a", "x")
+        .await
+        .is(401, "ValidationError", message);
+    let stranger = spoiled(&Client::new(&client.url, key(2)));
+    let stranger = client.with_authorization(stranger.authorization);
+    let message = "Address not allowed to write on this path";
+    stranger
+        .put("a", "x")
+        .await
+        .is(401, "ValidationError", message);
+    client.revoke("{\"oldestValidTimestamp\":5}").await;
+    let answer = stranger.put("a", "x").await;
+    let name = "AuthTokenTimestampValidationError";
+    assert_eq!((answer.status, answer.text("error")), (401, name));
+}
