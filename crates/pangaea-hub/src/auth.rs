@@ -172,6 +172,12 @@ impl Grant {
         if oldest_valid == granted.oldest_valid {
             return Ok(());
         }
+        self.check_now(oldest_valid)
+    }
+
+    /// Asks again, its end included: for answers that go on long after the request.
+    pub(crate) fn check_now(&self, oldest_valid: u64) -> Result<(), AuthError> {
+        let granted = &*self.0;
         let bucket = granted.authorization.bucket();
         granted
             .proof

@@ -8,10 +8,12 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use gaia::address::Address;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::blobs::{BlobId, Blobs};
 use crate::index::{Applied, Change, IndexError, NewBody, Part, Unit, Verdict, Writer};
+use crate::watched::Watched;
 
 /// Requests whose changes may wait; beyond, requests wait before they join the queue. With single
 /// bodies of up to 64 KiB, and batches that bring their own bound, this also bounds memory.
@@ -36,6 +38,7 @@ struct Job {
 #[derive(Clone)]
 pub(crate) struct Committer {
     queue: mpsc::Sender<Job>,
+    watched: Arc<Watched>,
 }
 
 impl Committer {
@@ -46,10 +49,17 @@ impl Committer {
         blobs: Arc<Blobs>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let watched = Arc::new(Watched::default());
+        let told = Arc::clone(&watched);
         let thread = std::thread::Builder::new()
             .name("pangaea-hub-commit".into())
-            .spawn(move || run(writer, &blobs, jobs))?;
-        Ok((Self { queue }, thread))
+            .spawn(move || run(writer, &blobs, &told, jobs))?;
+        Ok((Self { queue, watched }, thread))
+    }
+
+    /// Who is told when a bucket has changed.
+    pub(crate) fn watched(&self) -> &Arc<Watched> {
+        &self.watched
     }
 
     /// Applies a change; it is durable when this returns `Done`.
@@ -90,14 +100,14 @@ impl Committer {
     }
 }
 
-fn run(mut writer: Writer, blobs: &Blobs, mut jobs: mpsc::Receiver<Job>) {
+fn run(mut writer: Writer, blobs: &Blobs, watched: &Watched, mut jobs: mpsc::Receiver<Job>) {
     let mut group = Vec::with_capacity(GROUP_MAX);
     while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-        apply_group(&mut writer, blobs, std::mem::take(&mut group));
+        apply_group(&mut writer, blobs, watched, std::mem::take(&mut group));
     }
 }
 
-fn apply_group(writer: &mut Writer, blobs: &Blobs, group: Vec<Job>) {
+fn apply_group(writer: &mut Writer, blobs: &Blobs, watched: &Watched, group: Vec<Job>) {
     let parts: Vec<_> = group
         .iter()
         .map(|job| Part {
@@ -113,6 +123,7 @@ fn apply_group(writer: &mut Writer, blobs: &Blobs, group: Vec<Job>) {
                 let own = verdicts.by_ref().take(job.changes.len()).collect();
                 finish(job, Ok(own));
             }
+            wake(watched, &applied.changed);
             release(blobs, applied.released);
         }
         Err(IndexError::Busy) => {
@@ -126,7 +137,7 @@ fn apply_group(writer: &mut Writer, blobs: &Blobs, group: Vec<Job>) {
             // fail the others, so each request is tried by itself.
             tracing::warn!(%error, requests = group.len(), "splitting a group of changes");
             for job in group {
-                apply_group(writer, blobs, vec![job]);
+                apply_group(writer, blobs, watched, vec![job]);
             }
         }
         Err(error) => {
@@ -135,7 +146,7 @@ fn apply_group(writer: &mut Writer, blobs: &Blobs, group: Vec<Job>) {
             };
             let verdicts = if job.unit == Unit::Each && job.changes.len() > 1 {
                 tracing::warn!(%error, changes = job.changes.len(), "splitting a batch");
-                Ok(apply_singly(writer, blobs, &job.changes))
+                Ok(apply_singly(writer, blobs, watched, &job.changes))
             } else {
                 Err(error)
             };
@@ -145,17 +156,33 @@ fn apply_group(writer: &mut Writer, blobs: &Blobs, group: Vec<Job>) {
 }
 
 /// Applies each change in a transaction of its own.
-fn apply_singly(writer: &mut Writer, blobs: &Blobs, changes: &[Change]) -> Verdicts {
+fn apply_singly(
+    writer: &mut Writer,
+    blobs: &Blobs,
+    watched: &Watched,
+    changes: &[Change],
+) -> Verdicts {
     let apply = |change| {
         let part = Part {
             changes: std::slice::from_ref(change),
             unit: Unit::Each,
         };
-        let Applied { verdicts, released } = writer.apply(&[part])?;
+        let Applied {
+            verdicts,
+            released,
+            changed,
+        } = writer.apply(&[part])?;
+        wake(watched, &changed);
         release(blobs, released);
         verdicts.into_iter().next().ok_or(IndexError::Stopping)
     };
     changes.iter().map(apply).collect()
+}
+
+fn wake(watched: &Watched, changed: &[Address]) {
+    for bucket in changed {
+        watched.wake(bucket);
+    }
 }
 
 fn release(blobs: &Blobs, released: Vec<BlobId>) {

@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gaia::auth::AuthError;
+use gaia::changes::BadChangesRequest;
 use gaia::etag::ETag;
 use gaia::frames::FrameError;
 use gaia::path::PathError;
+use gaia::replies::ErrorName;
 use http::StatusCode;
 
 use crate::config::ConfigError;
@@ -100,6 +102,11 @@ pub(crate) enum Refusal {
     /// The JSON body of a request cannot be read.
     #[error("{0}")]
     BadJson(&'static str),
+    #[error(transparent)]
+    BadChangesRequest(#[from] BadChangesRequest),
+    /// A cursor of the change feed from which not everything can be told any more.
+    #[error("The cursor has expired: take a new one, then list the files anew")]
+    CursorExpired,
     #[error("{0}")]
     BadContentType(&'static str),
     #[error("Content-Encoding is not supported: files are stored as they are sent")]
@@ -146,10 +153,12 @@ impl Refusal {
             Self::BadPath(_) => StatusCode::FORBIDDEN,
             Self::BadUrl
             | Self::BadJson(_)
+            | Self::BadChangesRequest(_)
             | Self::BadContentType(_)
             | Self::BadFrames(_)
             | Self::BadRequest(_)
             | Self::Incomplete => StatusCode::BAD_REQUEST,
+            Self::CursorExpired => StatusCode::GONE,
             Self::NoRoute { .. } | Self::NoSuchFile => StatusCode::NOT_FOUND,
             Self::Precondition { .. } => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge { .. } | Self::JsonTooLarge | Self::TooMuch(_) => {
@@ -175,10 +184,12 @@ impl Refusal {
             Self::BadContentType(_) | Self::BadFrames(_) | Self::BadRequest(_) => {
                 Some("InvalidInputError")
             }
+            Self::CursorExpired => Some(ErrorName::CursorExpired.as_str()),
             Self::BadUrl
             | Self::NoRoute { .. }
             | Self::JsonTooLarge
             | Self::BadJson(_)
+            | Self::BadChangesRequest(_)
             | Self::ContentEncoding
             | Self::MediaType(_)
             | Self::Undone

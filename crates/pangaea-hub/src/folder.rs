@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::blobs::BLOBS_FOLDER;
 use crate::error::HubError;
-use crate::index::{INDEX_FILE, is_made};
+use crate::index::{INDEX_FILE, begin_new_history, is_made};
 
 /// Held by the one process that may change the folder.
 const LOCK_FILE: &str = "hub.lock";
@@ -72,15 +72,20 @@ pub(crate) fn has_files(blobs: &Path) -> io::Result<bool> {
 }
 
 /// Says that this folder is a hub's own from now on, and no backup that a later one may replace.
-pub(crate) fn unmark_backup(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(BACKUP_FILE)) {
-        Ok(()) => {
-            tracing::info!("this folder was a backup; it is the hub's own from now on");
-            Ok(())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+/// Those who followed the original are told to begin anew: this hub goes on otherwise.
+pub(crate) fn adopt_backup(folder: &Path) -> Result<(), HubError> {
+    let mark = folder.join(BACKUP_FILE);
+    let failed = |source| HubError::DataDir {
+        path: folder.to_owned(),
+        source,
+    };
+    if !mark.try_exists().map_err(failed)? {
+        return Ok(());
     }
+    begin_new_history(&folder.join(INDEX_FILE))?;
+    fs::remove_file(mark).map_err(failed)?;
+    tracing::info!("this folder was a backup; it is the hub's own from now on");
+    Ok(())
 }
 
 /// Keeps sweeping and copying of blobs apart, across processes.

@@ -8,6 +8,7 @@ use gaia::hub_info::{AUTH_VERSION, Announcement, HubInfo, PANGAEA_VERSION, featu
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 
 use crate::auth::Gate;
 use crate::blobs::Blobs;
@@ -19,13 +20,16 @@ use crate::reads::{self, ReadRequest};
 use crate::respond::{self, Body};
 use crate::room::Room;
 use crate::routes::{READ_PREFIX, Route, route};
-use crate::{batch, fetch, listing, write};
+use crate::watched::Watched;
+use crate::{batch, changes, fetch, listing, write};
 
 /// What this hub offers beyond the stock protocol.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 8] = [
     feature::BATCH,
     feature::FETCH,
+    feature::CHANGES,
     feature::CONDITIONAL_DELETE,
+    feature::LIST_PREFIX,
     feature::NOT_MODIFIED,
     feature::RANGE,
     feature::TAG_IN_CONFLICT,
@@ -34,8 +38,9 @@ const FEATURES: [&str; 6] = [
 const METHODS: &str = "DELETE,POST,GET,OPTIONS,HEAD";
 const READ_METHODS: &str = "GET,HEAD,OPTIONS";
 /// The stock clients send `x-hiro-product`, which the stock hub's own list lacks.
-const ALLOWED_HEADERS: HeaderValue =
-    HeaderValue::from_static("Authorization,Content-Type,If-Match,If-None-Match,x-hiro-product");
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Authorization,Content-Type,If-Match,If-None-Match,Last-Event-ID,x-hiro-product",
+);
 const READ_HEADERS: HeaderValue = HeaderValue::from_static("If-None-Match,Range,x-hiro-product");
 
 /// Everything that requests share.
@@ -48,6 +53,8 @@ pub(crate) struct Hub {
     committer: Committer,
     batch_room: Room,
     fetch_room: Room,
+    /// Turns true, or loses its sender, when the hub stops.
+    stopping: watch::Receiver<bool>,
 }
 
 /// Where clients are told to read files.
@@ -66,6 +73,7 @@ impl Hub {
         index: Index,
         blobs: Arc<Blobs>,
         committer: Committer,
+        stopping: watch::Receiver<bool>,
     ) -> Self {
         Self {
             live,
@@ -76,6 +84,7 @@ impl Hub {
             committer,
             batch_room: Room::new(),
             fetch_room: Room::new(),
+            stopping,
         }
     }
 
@@ -108,6 +117,16 @@ impl Hub {
     /// The memory that fetches share.
     pub(crate) fn fetch_room(&self) -> &Room {
         &self.fetch_room
+    }
+
+    /// The buckets that somebody waits for.
+    pub(crate) fn watched(&self) -> &Arc<Watched> {
+        self.committer.watched()
+    }
+
+    /// Says when the hub stops, for answers that would go on otherwise.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.clone()
     }
 
     /// The prefix that the client of a request reads below.
@@ -167,6 +186,10 @@ impl Hub {
             Route::RevokeAll { bucket } => {
                 let (head, body) = request.into_parts();
                 listing::revoke_all(self, &head.headers, body, bucket).await
+            }
+            Route::Changes { bucket } => {
+                let query = uri.query().unwrap_or("");
+                changes::changes(self, request.headers(), query, bucket).await
             }
             Route::HubInfo => Ok(self.hub_info(&method, request.headers())),
             Route::Preflight => Ok(respond::preflight(METHODS, ALLOWED_HEADERS)),

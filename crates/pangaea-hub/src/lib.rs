@@ -21,15 +21,16 @@
 //! ```
 //!
 //! A request goes through `server` (connections), `routes` (the raw target), `hub` (dispatch),
-//! then `write`, `batch`, `listing`, `reads` or `fetch`; `auth` checks tokens, `upload` receives
-//! bodies into `blobs`, `room` bounds what is held in memory, `commit` groups changes into
-//! transactions of the `index`, `gc` sweeps up. What an operator does with a data folder:
-//! [`check`], [`backup`], [`import`].
+//! then `write`, `batch`, `listing`, `changes`, `reads` or `fetch`; `auth` checks tokens, `upload`
+//! receives bodies into `blobs`, `room` bounds what is held in memory, `commit` groups changes
+//! into transactions of the `index`, `watched` wakes those who wait for a bucket to change, `gc`
+//! sweeps up. What an operator does with a data folder: [`check`], [`backup`], [`import`].
 
 mod auth;
 pub mod backup;
 mod batch;
 mod blobs;
+mod changes;
 pub mod check;
 mod commit;
 mod config;
@@ -49,6 +50,7 @@ mod routes;
 mod running;
 mod server;
 mod upload;
+mod watched;
 mod write;
 
 pub use config::{

@@ -1,10 +1,11 @@
 //! The two routes with a JSON body: `list-files` and `revoke-all`.
 
-use gaia::limits::{PATH_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
+use gaia::limits::{PAGE_ENTRIES_MAX, PATH_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::Value;
 
+use crate::auth::Grant;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::index::{Change, Condition, History, ListRequest, Naming, RevokeChange, parse_cursor};
@@ -12,9 +13,13 @@ use crate::respond::{self, Body};
 use crate::upload::Pieces;
 use crate::write;
 
-/// A cursor holds a path, so a page of a bucket with very long paths needs a longer body than
-/// stock allows; nothing else may use the room.
-const BODY_BYTES_MAX: usize = REQUEST_BODY_BYTES_MAX + 2 * PATH_BYTES_MAX;
+/// A cursor holds a path, and `prefix` and `after` are such, so a page of a bucket with very long
+/// paths needs a longer body than stock allows; nothing else may use the room.
+const BODY_BYTES_MAX: usize = REQUEST_BODY_BYTES_MAX + 4 * PATH_BYTES_MAX;
+
+const BAD_PREFIX: &str = "Invalid prefix: it must be text, no longer than a path";
+const BAD_AFTER: &str = "Invalid after: it must be text, no longer than a path";
+const BAD_LIMIT: &str = "Invalid limit: it must be a whole number from 1 to 4096";
 
 const NO_TIMESTAMP: &str = "Invalid JSON: missing oldestValidTimestamp";
 const BAD_TIMESTAMP: &str = "Invalid JSON: oldestValidTimestamp is not a valid integer";
@@ -27,39 +32,89 @@ pub(crate) async fn list_files(
     bucket: &str,
 ) -> Result<Response<Body>, Refusal> {
     let body = read_json(body).await?;
-    let after = match body.json.get("page") {
-        Some(Value::String(text)) if !text.is_empty() => {
-            let path = parse_cursor(text).ok_or(Refusal::BadJson("Invalid page"))?;
-            if body.bytes - text.len() > REQUEST_BODY_BYTES_MAX {
-                return Err(Refusal::JsonTooLarge);
-            }
-            path
-        }
-        Some(Value::Null | Value::Bool(false) | Value::String(_)) | None => {
-            body.expect_stock_size()?;
-            String::new()
-        }
-        Some(_) => return Err(Refusal::BadJson("Invalid page")),
-    };
+    let wanted = Wanted::read(&body.json)?;
+    body.expect_stock_size_beside(wanted.position_bytes)?;
     let grant = hub.gate().admit(headers, bucket)?;
-    let authorization = grant.authorization();
+    let page_entries = hub.config().page_entries;
     let request = ListRequest {
-        bucket: *authorization.bucket(),
-        after,
-        naming: if is_true(body.json.get("stat")) {
-            Naming::Stat
-        } else {
-            Naming::Names
-        },
-        history: if authorization.is_archival() {
-            History::Hidden
-        } else {
-            History::Shown
-        },
-        entries_max: hub.config().page_entries,
+        bucket: *grant.authorization().bucket(),
+        prefix: wanted.prefix,
+        after: wanted.after,
+        naming: wanted.naming,
+        history: history(&grant),
+        entries_max: wanted
+            .limit
+            .map_or(page_entries, |limit| limit.min(page_entries)),
     };
     let page = hub.index().list(request).await?;
     Ok(respond::raw_json(StatusCode::ACCEPTED, page))
+}
+
+/// What a token may see of what archival writes have moved aside.
+pub(crate) fn history(grant: &Grant) -> History {
+    if grant.authorization().is_archival() {
+        History::Hidden
+    } else {
+        History::Shown
+    }
+}
+
+/// What a client wants listed.
+struct Wanted {
+    prefix: String,
+    after: String,
+    limit: Option<usize>,
+    naming: Naming,
+    /// The length of those members that say where the page is.
+    position_bytes: usize,
+}
+
+impl Wanted {
+    fn read(json: &Value) -> Result<Self, Refusal> {
+        let (page, page_bytes) = match json.get("page") {
+            Some(Value::String(text)) if !text.is_empty() => {
+                let path = parse_cursor(text).ok_or(Refusal::BadJson("Invalid page"))?;
+                (path, text.len())
+            }
+            Some(Value::Null | Value::Bool(false) | Value::String(_)) | None => (String::new(), 0),
+            Some(_) => return Err(Refusal::BadJson("Invalid page")),
+        };
+        let prefix = path_text(json.get("prefix"), BAD_PREFIX)?;
+        let after = path_text(json.get("after"), BAD_AFTER)?;
+        let position_bytes = page_bytes + prefix.len() + after.len();
+        Ok(Self {
+            prefix,
+            // Both say where the page begins, so the later one does.
+            after: page.max(after),
+            limit: limit(json.get("limit"))?,
+            naming: if is_true(json.get("stat")) {
+                Naming::Stat
+            } else {
+                Naming::Names
+            },
+            position_bytes,
+        })
+    }
+}
+
+/// A path or a part of one; empty if there is none.
+fn path_text(value: Option<&Value>, bad: &'static str) -> Result<String, Refusal> {
+    match value {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) if text.len() <= PATH_BYTES_MAX => Ok(text.clone()),
+        Some(_) => Err(Refusal::BadJson(bad)),
+    }
+}
+
+fn limit(value: Option<&Value>) -> Result<Option<usize>, Refusal> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let number = value
+        .as_u64()
+        .and_then(|number| usize::try_from(number).ok());
+    let limit = number.filter(|number| (1..=PAGE_ENTRIES_MAX).contains(number));
+    limit.map(Some).ok_or(Refusal::BadJson(BAD_LIMIT))
 }
 
 /// `POST /revoke-all/{bucket}`
@@ -70,7 +125,7 @@ pub(crate) async fn revoke_all(
     bucket: &str,
 ) -> Result<Response<Body>, Refusal> {
     let body = read_json(body).await?;
-    body.expect_stock_size()?;
+    body.expect_stock_size_beside(0)?;
     let oldest_valid = oldest_valid(body.json.get("oldestValidTimestamp"))?;
     let grant = hub.gate().admit(headers, bucket)?;
     let bucket = *grant.authorization().bucket();
@@ -91,8 +146,9 @@ struct JsonBody {
 }
 
 impl JsonBody {
-    fn expect_stock_size(&self) -> Result<(), Refusal> {
-        if self.bytes > REQUEST_BODY_BYTES_MAX {
+    /// Refuses a body that is longer than stock allows, not counting so many bytes of it.
+    fn expect_stock_size_beside(&self, bytes: usize) -> Result<(), Refusal> {
+        if self.bytes.saturating_sub(bytes) > REQUEST_BODY_BYTES_MAX {
             Err(Refusal::JsonTooLarge)
         } else {
             Ok(())

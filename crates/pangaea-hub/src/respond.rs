@@ -155,6 +155,7 @@ pub(crate) fn current_tag(refusal: &Refusal) -> Option<&ETag> {
     }
 }
 
+/// Notes a refusal in the log, as loudly as it deserves.
 pub(crate) fn log(refusal: &Refusal) {
     match refusal {
         Refusal::Index(error) => tracing::error!(%error, "a request failed"),

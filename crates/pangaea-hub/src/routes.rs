@@ -32,6 +32,9 @@ pub(crate) enum Route<'a> {
     Fetch {
         bucket: &'a str,
     },
+    Changes {
+        bucket: &'a str,
+    },
     Read {
         bucket: &'a str,
         path: &'a str,
@@ -59,6 +62,11 @@ pub(crate) fn route<'a>(method: &Method, target: &'a str) -> Option<Route<'a>> {
     }
     if matches!(target, "/hub_info" | "/hub_info/") {
         return reads.then_some(Route::HubInfo);
+    }
+    if *method == Method::GET {
+        let bucket = target.strip_prefix("/changes/")?;
+        let fits = !bucket.is_empty() && bucket.bytes().all(is_bucket);
+        return fits.then_some(Route::Changes { bucket });
     }
     if *method == Method::DELETE {
         let (bucket, path) = file(target.strip_prefix("/delete/")?, is_bucket)?;
@@ -177,6 +185,13 @@ mod tests {
         });
         assert_eq!(route(&Method::GET, "/read/A-auth/b"), read);
         assert_eq!(route(&Method::HEAD, "/read/A-auth/b"), read);
+        let changes = Some(Route::Changes { bucket: "A" });
+        assert_eq!(route(&Method::GET, "/changes/A"), changes);
+        for target in ["/changes/", "/changes/A/", "/changes/A%2F"] {
+            assert_eq!(route(&Method::GET, target), None, "{target}");
+        }
+        assert_eq!(route(&Method::HEAD, "/changes/A"), None);
+        assert_eq!(route(&Method::POST, "/changes/A"), None);
         assert_eq!(route(&Method::POST, "/read/A/b"), None);
         assert_eq!(route(&Method::PUT, "/store/A/b"), None);
         assert_eq!(route(&Method::GET, "/store/A/b"), None);

@@ -16,7 +16,7 @@ use crate::commit::Committer;
 use crate::config::{ConfigError, ConfigSources, HubConfig, Live, Reloaded};
 use crate::control::Control;
 use crate::error::HubError;
-use crate::folder::{SweepLock, lock, refuse_half, unmark_backup};
+use crate::folder::{SweepLock, adopt_backup, lock, refuse_half};
 use crate::hub::{self, ReadAt};
 use crate::index::{INDEX_FILE, Index, Writer};
 use crate::routes::READ_PREFIX;
@@ -96,7 +96,8 @@ impl Hub {
         let read_at = read_at(&config, local_addr, &url);
         let live = Arc::new(Live::new(config));
         let control = Arc::new(Control::new(Arc::clone(&live), sources));
-        let parts = tokio::task::spawn_blocking(move || open(live, read_at))
+        let stopping = stopped.clone();
+        let parts = tokio::task::spawn_blocking(move || open(live, read_at, stopping))
             .await
             .map_err(|_| HubError::Fault("opening the data folder"))??;
         tracing::info!(%local_addr, "the hub is serving");
@@ -170,6 +171,7 @@ async fn run(
     } = parts;
     server::serve(listener, Arc::clone(&hub), stop).await;
     sweeper.abort();
+    hub.index().close().await;
     // Dropping the last committer ends the writing thread once its queue is empty.
     drop(hub);
     let joined = tokio::task::spawn_blocking(move || commits.join()).await;
@@ -188,8 +190,13 @@ async fn run(
 }
 
 /// Opens the data folder and starts everything but the listener.
-fn open(live: Arc<Live>, read_at: ReadAt) -> Result<Parts, HubError> {
-    let folder = live.get().data_dir.clone();
+fn open(
+    live: Arc<Live>,
+    read_at: ReadAt,
+    stopping: watch::Receiver<bool>,
+) -> Result<Parts, HubError> {
+    let config = live.get();
+    let folder = config.data_dir.clone();
     let failed = |source| HubError::DataDir {
         path: folder.clone(),
         source,
@@ -207,12 +214,13 @@ fn open(live: Arc<Live>, read_at: ReadAt) -> Result<Parts, HubError> {
     }
     let lock = lock(&folder)?;
     refuse_half(&folder)?;
-    unmark_backup(&folder).map_err(failed)?;
+    adopt_backup(&folder)?;
     let sweeps = SweepLock::open(&folder).map_err(failed)?;
     let (suspects, suspected) = mpsc::unbounded_channel();
     let blobs = Blobs::open(&folder, suspects).map_err(failed)?;
     let (index, connection) = Index::open(&folder.join(INDEX_FILE), READERS)?;
-    let writer = Writer::new(connection, Arc::clone(index.revocations()));
+    let revocations = Arc::clone(index.revocations());
+    let writer = Writer::new(connection, revocations, config.removals_kept)?;
     let (committer, commits) = Committer::start(writer, Arc::clone(&blobs)).map_err(failed)?;
     let sweeper = tokio::spawn(gc::run(
         index.clone(),
@@ -221,7 +229,9 @@ fn open(live: Arc<Live>, read_at: ReadAt) -> Result<Parts, HubError> {
         suspected,
     ));
     let gate = Gate::new(Arc::clone(&live), Arc::clone(index.revocations()));
-    let hub = Arc::new(hub::Hub::new(live, read_at, gate, index, blobs, committer));
+    let hub = Arc::new(hub::Hub::new(
+        live, read_at, gate, index, blobs, committer, stopping,
+    ));
     Ok(Parts {
         hub,
         commits,

@@ -72,6 +72,12 @@ pub struct HubConfig {
     pub time_limits: TimeLimits,
     /// What caches are told about files that are read, as the value of `Cache-Control`.
     pub cache_control: String,
+    /// How long the hub remembers that a file was removed. A client that follows the changes of
+    /// a bucket and was away for longer lists the bucket anew.
+    pub removals_kept: Duration,
+    /// How long a stream of changes may be silent; then it says that it is still there, so that
+    /// nothing in between takes it for dead.
+    pub changes_heartbeat: Duration,
     /// The certificate to serve TLS with.
     pub tls: TlsFiles,
     /// The proxies whose word on where a request came from is taken.
@@ -213,6 +219,8 @@ impl HubConfig {
             head_bytes_max: 32 * 1024,
             time_limits: TimeLimits::default(),
             cache_control: "no-cache".into(),
+            removals_kept: Duration::from_hours(30 * 24),
+            changes_heartbeat: Duration::from_secs(15),
             tls: TlsFiles::default(),
             trusted_proxies: Vec::new(),
             admin: AdminSettings::default(),

@@ -81,6 +81,7 @@ macro_rules! setting {
 }
 
 const SECONDS: Takes = Takes::Whole(1, 3600);
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 const FILE: Takes = Takes::Text("the path of a file");
 const ADDRESS: Takes = Takes::Text("an address and a port, such as \"127.0.0.1:3000\"");
 const URL: Takes = Takes::Text("a URL, such as \"https://hub.example.com\"");
@@ -247,6 +248,22 @@ pub(crate) const SETTINGS: &[Setting] = &[
         cache_control,
         get_shown,
         set_header,
+    ),
+    setting!(
+        "changes.removals_kept_days",
+        Takes::Whole(0, 3650),
+        AtStart,
+        removals_kept,
+        |time: &Duration| Some(Value::Whole(time.as_secs() / DAY_SECONDS)),
+        |value| set_whole(value).map(|days: u64| Duration::from_secs(days * DAY_SECONDS)),
+    ),
+    setting!(
+        "changes.heartbeat_seconds",
+        SECONDS,
+        WhileRunning,
+        changes_heartbeat,
+        get_seconds,
+        set_seconds,
     ),
     setting!(
         "tls.certificate",

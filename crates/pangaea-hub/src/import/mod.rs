@@ -13,6 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gaia::etag::ETag;
 use serde::Serialize;
@@ -20,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::blobs::Blobs;
 use crate::error::HubError;
-use crate::folder::{lock, refuse_half, unmark_backup};
+use crate::folder::{adopt_backup, lock, refuse_half};
 use crate::index::{
     Adopted, AdoptedFile, INDEX_FILE, Index, IndexError, Known, Lookup, NewBody, Writer,
 };
@@ -187,7 +188,7 @@ pub fn import(
     let hub = data.canonicalize().map_err(failed)?;
     let locked = lock(&hub)?;
     refuse_half(&hub)?;
-    unmark_backup(&hub).map_err(failed)?;
+    adopt_backup(&hub)?;
     // What loses its use here is found by the hub when it starts.
     let (suspects, _) = mpsc::unbounded_channel();
     let blobs = Blobs::open(&hub, suspects).map_err(failed)?;
@@ -197,7 +198,8 @@ pub fn import(
     let mut import = Import {
         source: &source,
         blobs,
-        writer: Writer::new(connection, Arc::clone(index.revocations())),
+        // What was removed is the hub's to forget.
+        writer: Writer::new(connection, Arc::clone(index.revocations()), Duration::MAX)?,
         lookup: Lookup::open(&index_file)?,
         originals,
         group: Group::default(),

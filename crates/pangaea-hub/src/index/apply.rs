@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gaia::address::Address;
 use gaia::etag::ETag;
@@ -16,14 +16,22 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::sqlite::{Revocations, signed, stored_etag, unsigned};
 use super::{
     Adopted, Change, Condition, DeleteChange, FileKey, IndexError, NewBody, Part, RevokeChange,
-    StoreChange, Unit, Verdict,
+    StoreChange, Unit, Verdict, removals,
 };
 use crate::blobs::BlobId;
+
+/// Old removals dropped in one transaction of a starting hub.
+const FORGET_AT_START_MAX: usize = 10_000;
+
+/// Old removals dropped beside a group of changes: more than most groups add, so that what is
+/// too old does not pile up, and few enough to cost little.
+const FORGET_BESIDE_MAX: usize = 1_000;
 
 /// The one connection that writes, and what it keeps true beside the database.
 pub(crate) struct Writer {
     connection: Connection,
     revocations: Arc<Revocations>,
+    keep_removals: Duration,
 }
 
 /// What a durable group of changes means for the rest of the hub.
@@ -33,13 +41,30 @@ pub(crate) struct Applied {
     pub(crate) verdicts: Vec<Verdict>,
     /// Blobs that lost a reference and may have no other.
     pub(crate) released: Vec<BlobId>,
+    /// The buckets that are no longer as they were.
+    pub(crate) changed: Vec<Address>,
 }
 
 impl Writer {
-    pub(crate) fn new(connection: Connection, revocations: Arc<Revocations>) -> Self {
-        Self {
+    /// Takes the connection, and drops what was removed longer ago than is kept.
+    pub(crate) fn new(
+        connection: Connection,
+        revocations: Arc<Revocations>,
+        keep_removals: Duration,
+    ) -> Result<Self, IndexError> {
+        let mut writer = Self {
             connection,
             revocations,
+            keep_removals,
+        };
+        let before_ms = ago_ms(now_ms(), keep_removals);
+        loop {
+            let transaction = writer.connection.transaction()?;
+            let forgotten = removals::forget(&transaction, before_ms, FORGET_AT_START_MAX)?;
+            transaction.commit()?;
+            if forgotten < FORGET_AT_START_MAX {
+                return Ok(writer);
+            }
         }
     }
 
@@ -58,6 +83,8 @@ impl Writer {
                 Unit::All => group.apply_all(part.changes)?,
             }
         }
+        let before_ms = ago_ms(group.now_ms, self.keep_removals);
+        removals::forget(&group.transaction, before_ms, FORGET_BESIDE_MAX)?;
         let (applied, revoked) = group.commit()?;
         for (bucket, oldest_valid) in revoked {
             self.revocations.raise(&bucket, oldest_valid);
@@ -204,7 +231,7 @@ impl Group<'_> {
         match (current, archive_to) {
             (Some(_), Some(history)) => self.rename(bucket, key, history)?,
             (Some(current), None) => reusable = self.release(current),
-            (None, _) => {}
+            (None, _) => removals::clear(&self.transaction, bucket.id, &key.path)?,
         }
         let body = match version.body {
             NewBody::Inline(bytes) => Some(self.put_body(reusable, bytes)?),
@@ -242,6 +269,7 @@ impl Group<'_> {
         }
         if let Some(history) = &change.archive_to {
             self.rename(bucket, &change.key, history)?;
+            self.record_removal(bucket, &change.key)?;
             return Ok(Verdict::Done);
         }
         let body = self.release(&current);
@@ -251,7 +279,7 @@ impl Group<'_> {
             .prepare_cached("DELETE FROM files WHERE bucket = ?1 AND path = ?2")?;
         statement.execute(params![bucket.id, change.key.path.as_str()])?;
         drop(statement);
-        self.next_seq(&change.key.bucket);
+        self.record_removal(bucket, &change.key)?;
         Ok(Verdict::Done)
     }
 
@@ -403,6 +431,7 @@ impl Group<'_> {
 
     fn rename(&mut self, bucket: Bucket, from: &FileKey, to: &FilePath) -> Result<(), IndexError> {
         let seq = self.next_seq(&from.bucket);
+        removals::clear(&self.transaction, bucket.id, to)?;
         let mut statement = self.transaction.prepare_cached(
             "UPDATE files SET path = ?3, seq = ?4 WHERE bucket = ?1 AND path = ?2",
         )?;
@@ -410,7 +439,12 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn commit(self) -> Result<(Applied, Vec<(Address, u64)>), IndexError> {
+    fn record_removal(&mut self, bucket: Bucket, key: &FileKey) -> Result<(), IndexError> {
+        let seq = self.next_seq(&key.bucket);
+        removals::record(&self.transaction, bucket.id, &key.path, seq, self.now_ms)
+    }
+
+    fn commit(mut self) -> Result<(Applied, Vec<(Address, u64)>), IndexError> {
         let mut revoked = Vec::new();
         {
             let mut statement = self
@@ -421,6 +455,7 @@ impl Group<'_> {
                     continue;
                 }
                 statement.execute(params![bucket.id, bucket.seq, signed(bucket.oldest_valid)])?;
+                self.applied.changed.push(address);
                 if bucket.changed == Changed::Revocation {
                     revoked.push((address, bucket.oldest_valid));
                 }
@@ -451,4 +486,9 @@ fn now_ms() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time that is so long before another.
+fn ago_ms(now_ms: i64, ago: Duration) -> i64 {
+    now_ms.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX))
 }

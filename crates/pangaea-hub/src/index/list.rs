@@ -4,8 +4,6 @@
 //! never make an entry appear twice or an old one be skipped. A page of some thousand entries
 //! is one buffer: no value is allocated for an entry.
 
-use std::io::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gaia::address::Address;
@@ -17,6 +15,11 @@ use super::{Index, IndexError};
 
 /// Distinguishes our cursors from other text, and from those of another format to come.
 const CURSOR_FORMAT: u8 = 1;
+
+const FIND_PAGE: &str = "
+SELECT f.path, f.etag, f.size, f.content_type, f.modified_ms FROM files f
+WHERE f.bucket = (SELECT id FROM buckets WHERE address = ?1) AND f.path >= ?2
+ORDER BY f.path LIMIT ?3";
 
 /// How an entry is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(crate) enum Naming {
 #[derive(Clone, Debug)]
 pub(crate) struct ListRequest {
     pub(crate) bucket: Address,
+    /// Text that all paths on the page begin with.
+    pub(crate) prefix: String,
     /// The path after which the page begins; empty for the first page.
     pub(crate) after: String,
     pub(crate) naming: Naming,
@@ -48,7 +53,7 @@ pub(crate) enum History {
 /// A stat entry, its fields in the order in which the stock hub writes them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct StatEntry<'a> {
+pub(super) struct StatEntry<'a> {
     exists: bool,
     etag: &'a str,
     content_length: i64,
@@ -87,21 +92,21 @@ fn write_page(connection: &Connection, request: &ListRequest) -> Result<Vec<u8>,
     let limit = i64::try_from(request.entries_max)
         .unwrap_or(i64::MAX)
         .saturating_add(1);
-    let mut statement = connection.prepare_cached(
-        "SELECT f.path, f.etag, f.size, f.content_type, f.modified_ms
-         FROM files f
-         WHERE f.bucket = (SELECT id FROM buckets WHERE address = ?1) AND f.path > ?2
-         ORDER BY f.path LIMIT ?3",
-    )?;
-    let mut rows = statement.query(params![request.bucket.as_str(), request.after, limit])?;
-    let mut page = Page::default();
+    let mut statement = connection.prepare_cached(FIND_PAGE)?;
+    let mut rows = statement.query(params![request.bucket.as_str(), first_of(request), limit])?;
+    let mut page = Entries::default();
+    let mut taken = 0;
     let mut last = String::new();
     while let Some(row) = rows.next()? {
         let path = text(row, 0)?;
-        if page.rows == request.entries_max {
-            return Ok(page.finish(Some(&cursor_after(&last))));
+        if !path.starts_with(&request.prefix) {
+            // In the order of bytes, paths with one prefix stand together.
+            break;
         }
-        page.rows += 1;
+        if taken == request.entries_max {
+            return Ok(finish(page, Some(&cursor_after(&last))));
+        }
+        taken += 1;
         last.clear();
         last.push_str(path);
         if request.history == History::Hidden && is_historical(path) {
@@ -112,10 +117,32 @@ fn write_page(connection: &Connection, request: &ListRequest) -> Result<Vec<u8>,
             Naming::Stat => page.entry(&stat_entry(path, row)?),
         }
     }
-    Ok(page.finish(None))
+    Ok(finish(page, None))
 }
 
-fn stat_entry<'a>(path: &'a str, row: &'a Row<'_>) -> Result<StatEntry<'a>, IndexError> {
+/// The first text that a path on the page may be. No path holds a NUL, so the least text after
+/// another is that with one at its end.
+fn first_of(request: &ListRequest) -> String {
+    if request.after.is_empty() || request.after < request.prefix {
+        request.prefix.clone()
+    } else {
+        format!("{}\0", request.after)
+    }
+}
+
+fn finish(mut page: Entries, cursor: Option<&str>) -> Vec<u8> {
+    let Some(cursor) = cursor else {
+        return page.finish("],\"page\":null}");
+    };
+    if page.count() == 0 {
+        // Clients stop at an empty page; a null entry says that more follows.
+        page.entry(&());
+    }
+    // Base64 needs no escaping.
+    page.finish(&format!("],\"page\":\"{cursor}\"}}"))
+}
+
+pub(super) fn stat_entry<'a>(path: &'a str, row: &'a Row<'_>) -> Result<StatEntry<'a>, IndexError> {
     let modified_ms: i64 = row.get(4)?;
     Ok(StatEntry {
         exists: true,
@@ -127,54 +154,96 @@ fn stat_entry<'a>(path: &'a str, row: &'a Row<'_>) -> Result<StatEntry<'a>, Inde
     })
 }
 
-fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, IndexError> {
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, IndexError> {
     Ok(row
         .get_ref(column)?
         .as_str()
         .map_err(rusqlite::Error::from)?)
 }
 
-/// The answer as it grows.
-struct Page {
+/// The entries of an answer as it grows: `{"entries":[…`, to be completed.
+pub(super) struct Entries {
     json: Vec<u8>,
-    rows: usize,
-    entries: usize,
+    count: usize,
 }
 
-impl Default for Page {
+impl Default for Entries {
     fn default() -> Self {
         let mut json = Vec::with_capacity(16 * 1024);
         json.extend_from_slice(b"{\"entries\":[");
-        Self {
-            json,
-            rows: 0,
-            entries: 0,
-        }
+        Self { json, count: 0 }
     }
 }
 
-impl Page {
-    fn entry(&mut self, entry: &impl Serialize) {
-        if self.entries > 0 {
+impl Entries {
+    pub(super) fn entry(&mut self, entry: &impl Serialize) {
+        if self.count > 0 {
             self.json.push(b',');
         }
-        self.entries += 1;
+        self.count += 1;
         // Writing text and numbers into memory has no way to fail.
         serde_json::to_writer(&mut self.json, entry).unwrap_or_default();
     }
 
-    fn finish(mut self, cursor: Option<&str>) -> Vec<u8> {
-        match cursor {
-            Some(cursor) => {
-                if self.entries == 0 {
-                    // Clients stop at an empty page; a null entry says that more follows.
-                    self.json.extend_from_slice(b"null");
-                }
-                // Base64 needs no escaping.
-                write!(self.json, "],\"page\":\"{cursor}\"}}").unwrap_or_default();
-            }
-            None => self.json.extend_from_slice(b"],\"page\":null}"),
-        }
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.json.len()
+    }
+
+    pub(super) fn finish(mut self, end: &str) -> Vec<u8> {
+        self.json.extend_from_slice(end.as_bytes());
         self.json
+    }
+}
+
+/// How the database would run a query, step by step.
+#[cfg(test)]
+pub(super) fn plan(
+    connection: &Connection,
+    query: &str,
+    params: impl rusqlite::Params,
+) -> Vec<String> {
+    let explain = format!("EXPLAIN QUERY PLAN {query}");
+    let mut statement = connection.prepare(&explain).unwrap();
+    let rows = statement.query_map(params, |row| row.get("detail"));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_is_a_scan_of_one_range_and_sorts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, connection) = Index::open(&folder.path().join("index"), 1).unwrap();
+        let plan = plan(&connection, FIND_PAGE, params!["A", "p", 1]);
+        let step = "SEARCH f USING PRIMARY KEY (bucket=? AND path>?)";
+        assert!(plan.iter().any(|line| line == step), "{plan:#?}");
+        let wasteful = |line: &String| line.contains("SCAN") || line.contains("TEMP B-TREE");
+        assert!(!plan.iter().any(wasteful), "{plan:#?}");
+    }
+
+    #[test]
+    fn a_page_begins_where_prefix_and_position_agree() {
+        let first = |prefix: &str, after: &str| {
+            first_of(&ListRequest {
+                bucket: Address::parse("1BgGZ9tcN4rm9KBzDn7KprQz87SZ26SAMH").unwrap(),
+                prefix: prefix.to_owned(),
+                after: after.to_owned(),
+                naming: Naming::Names,
+                history: History::Shown,
+                entries_max: 1,
+            })
+        };
+        assert_eq!(first("", ""), "");
+        assert_eq!(first("b/", ""), "b/");
+        assert_eq!(first("b/", "a"), "b/");
+        assert_eq!(first("b/", "b/"), "b/\0");
+        assert_eq!(first("b/", "b/x"), "b/x\0");
+        assert_eq!(first("b/", "c"), "c\0");
     }
 }

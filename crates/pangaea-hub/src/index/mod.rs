@@ -2,13 +2,17 @@
 //!
 //! This is the seam to other databases. Everything above it speaks in [`Change`]s, [`Verdict`]s
 //! and [`Version`]s and every call names its bucket first, so a bucket never crosses a shard.
-//! `sqlite` holds the embedded implementation's schema and connections, `apply` the transaction,
-//! `list` the listing. HTTP and file bodies above 64 KiB are not known here.
+//! `schema` and `sqlite` hold the embedded implementation's tables and connections, `apply` the
+//! transaction, `removals` what it remembers of deleted files, `list` the listing, `changes` the
+//! feed, `copy` copies of the whole. HTTP and file bodies above 64 KiB are not known here.
 
 mod adopt;
 mod apply;
+mod changes;
 mod copy;
 mod list;
+mod removals;
+mod schema;
 mod sqlite;
 
 use std::path::PathBuf;
@@ -25,8 +29,10 @@ use crate::blobs::{BlobId, StagedBlob};
 
 pub(crate) use adopt::{Adopted, AdoptedFile, Known, Lookup};
 pub(crate) use apply::{Applied, Writer};
+pub(crate) use changes::{Feed, FeedPage, FeedRequest, Found, Position};
 pub(crate) use copy::{CopyError, IndexCopy, NamedBlob, companions, remove_with_companions};
 pub(crate) use list::{History, ListRequest, Naming, parse_cursor};
+pub(crate) use schema::begin_new_history;
 pub(crate) use sqlite::{Index, Revocations, is_made, open_beside};
 
 /// The database, in the data folder.

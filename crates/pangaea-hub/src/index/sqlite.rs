@@ -1,4 +1,4 @@
-//! The embedded index: schema, connections, and looking up one path.
+//! The embedded index: connections, and looking up one path.
 //!
 //! One connection writes (it belongs to the commit thread), a few read. WAL lets them go on at
 //! the same time, and `synchronous=FULL` makes a returned commit a durable one.
@@ -13,38 +13,9 @@ use gaia::etag::ETag;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
+use super::schema::{Epoch, load_epoch, migrate, refuse_newer};
 use super::{FileKey, IndexError, StoredBody, Version};
 use crate::blobs::BlobId;
-
-/// The newest index format that this code reads and writes.
-const FORMAT: i64 = 1;
-
-/// Bodies are kept apart from the file rows so that a listing walks small rows only.
-const SCHEMA: &str = "
-CREATE TABLE buckets (
-    id INTEGER PRIMARY KEY,
-    address TEXT NOT NULL UNIQUE,
-    seq INTEGER NOT NULL DEFAULT 0,
-    oldest_valid INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE files (
-    bucket INTEGER NOT NULL,
-    path TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    etag TEXT NOT NULL,
-    content_type TEXT NOT NULL,
-    modified_ms INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    body INTEGER,
-    PRIMARY KEY (bucket, path)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX files_by_blob ON files (digest) WHERE body IS NULL;
-CREATE TABLE bodies (
-    id INTEGER PRIMARY KEY,
-    data BLOB NOT NULL
-) STRICT;
-";
 
 const FIND_FILE: &str = "
 SELECT f.size, f.etag, f.content_type, f.modified_ms, f.digest, b.data
@@ -85,7 +56,9 @@ struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    permits_max: u32,
     revocations: Arc<Revocations>,
+    epoch: Epoch,
 }
 
 impl Index {
@@ -100,13 +73,20 @@ impl Index {
             path: path.to_owned(),
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(readers)),
+            permits_max: u32::try_from(readers).unwrap_or(u32::MAX),
             revocations: Arc::new(revocations),
+            epoch: load_epoch(&writer)?,
         }));
         Ok((index, writer))
     }
 
     pub(crate) fn revocations(&self) -> &Arc<Revocations> {
         &self.0.revocations
+    }
+
+    /// The identity of this index's history.
+    pub(super) fn epoch(&self) -> &Epoch {
+        &self.0.epoch
     }
 
     /// The current version of a path, with an inline body if it has one, as of one moment.
@@ -173,6 +153,19 @@ impl Index {
         let mut statement = connection
             .prepare_cached("SELECT 1 FROM files WHERE digest = ?1 AND body IS NULL LIMIT 1")?;
         Ok(statement.exists([blob.as_bytes().as_slice()])?)
+    }
+
+    /// Waits for queries under way and closes the reading connections; more are refused. Only
+    /// when the writing connection is the last to go does it leave one tidy file behind.
+    pub(crate) async fn close(&self) {
+        let all = self.0.permits.acquire_many(self.0.permits_max).await;
+        self.0.permits.close();
+        drop(all);
+        self.0
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Runs a query on a reading connection, off the async threads.
@@ -286,29 +279,6 @@ fn configure_writer(connection: &Connection) -> Result<(), IndexError> {
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.pragma_update(None, "cache_size", -32 * 1024)?;
     connection.set_prepared_statement_cache_capacity(32);
-    Ok(())
-}
-
-fn migrate(path: &Path, connection: &mut Connection) -> Result<(), IndexError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    refuse_newer(path, found)?;
-    if found < FORMAT {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
-        transaction.commit()?;
-    }
-    Ok(())
-}
-
-fn refuse_newer(path: &Path, found: i64) -> Result<(), IndexError> {
-    if found > FORMAT {
-        return Err(IndexError::NewerFormat {
-            path: path.to_owned(),
-            found,
-            known: FORMAT,
-        });
-    }
     Ok(())
 }
 

@@ -12,7 +12,8 @@ async fn what_the_hub_announces() {
     let want = json!({
         "version": 1,
         "features": [
-            "batch", "fetch", "conditional-delete", "not-modified", "range", "tag-in-412",
+            "batch", "fetch", "changes", "conditional-delete", "list-prefix", "not-modified",
+            "range", "tag-in-412",
         ],
     });
     assert_eq!(info.json["pangaea"], want);
