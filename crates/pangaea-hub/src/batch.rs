@@ -56,7 +56,7 @@ pub(crate) async fn batch(
     bucket: &str,
 ) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
-    let mut pieces = Pieces::new(body).at_least(BYTES_PER_SECOND_MIN);
+    let mut pieces = Pieces::new(body, &hub.config().time_limits).at_least(BYTES_PER_SECOND_MIN);
     let outcome = batch_pieces(hub, &head, &mut pieces, bucket).await;
     // As for a single store.
     if outcome.is_err() && !head.headers.contains_key(EXPECT) {

@@ -135,6 +135,9 @@ pub(crate) enum Refusal {
     /// The client went away while it sent.
     #[error("The request ended early")]
     Incomplete,
+    /// More headers than this hub takes.
+    #[error("The headers of the request are too large")]
+    HeadTooLarge,
     /// A range outside the file.
     #[error("Range not satisfiable")]
     Range { size: u64 },
@@ -166,6 +169,7 @@ impl Refusal {
             }
             Self::ContentEncoding | Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Undone => StatusCode::FAILED_DEPENDENCY,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Busy | Self::Index(IndexError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
@@ -194,6 +198,7 @@ impl Refusal {
             | Self::MediaType(_)
             | Self::Undone
             | Self::Busy
+            | Self::HeadTooLarge
             | Self::TooSlow
             | Self::Incomplete
             | Self::Range { .. }

@@ -20,6 +20,7 @@ use crate::reads::{self, ReadRequest};
 use crate::respond::{self, Body};
 use crate::room::Room;
 use crate::routes::{READ_PREFIX, Route, route};
+use crate::server::{Answers, FORWARDED_PROTO};
 use crate::watched::Watched;
 use crate::{batch, changes, fetch, listing, write};
 
@@ -61,8 +62,20 @@ pub(crate) struct Hub {
 pub(crate) enum ReadAt {
     /// Below this prefix, which ends in a slash.
     Prefix(String),
-    /// At whatever host a request names, because the hub cannot know its own address.
-    RequestHost { fallback: String },
+    /// At the hub itself, under a name that nobody has told it.
+    Own {
+        /// What it can be reached at from this machine.
+        fallback: String,
+        /// Whether clients that are here may know the hub by any name.
+        everywhere: Everywhere,
+    },
+}
+
+/// Whether a hub listens on all addresses of its machine, so that it cannot know its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Everywhere {
+    Yes,
+    No,
 }
 
 impl Hub {
@@ -133,21 +146,31 @@ impl Hub {
     pub(crate) fn read_prefix(&self, headers: &HeaderMap) -> Cow<'_, str> {
         match &self.read_at {
             ReadAt::Prefix(prefix) => Cow::Borrowed(prefix),
-            ReadAt::RequestHost { fallback } => match request_host(headers) {
-                Some(host) => Cow::Owned(format!("http://{host}{READ_PREFIX}")),
-                None => Cow::Borrowed(fallback),
-            },
+            ReadAt::Own {
+                fallback,
+                everywhere,
+            } => {
+                let forwarded = headers
+                    .get(FORWARDED_PROTO)
+                    .and_then(|proto| proto.to_str().ok());
+                let scheme = match everywhere {
+                    Everywhere::Yes => forwarded.or_else(|| Some(self.live.outside().scheme())),
+                    Everywhere::No => forwarded,
+                };
+                match (scheme, request_host(headers)) {
+                    (Some(scheme), Some(host)) => {
+                        Cow::Owned(format!("{scheme}://{host}{READ_PREFIX}"))
+                    }
+                    _ => Cow::Borrowed(fallback),
+                }
+            }
         }
     }
 
-    /// Answers one request.
-    pub(crate) async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
-        name_host(&mut request);
-        let answer = self.dispatch(request).await;
-        respond::finish(answer.unwrap_or_else(|refusal| respond::refusal(&refusal)))
-    }
-
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        if head_bytes(&request) > self.config().head_bytes_max {
+            return Err(Refusal::HeadTooLarge);
+        }
         let method = request.method().clone();
         // Clones share the text.
         let uri = request.uri().clone();
@@ -219,6 +242,24 @@ impl Hub {
         }
         response
     }
+}
+
+impl Answers for Hub {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+        name_host(&mut request);
+        let answer = self.dispatch(request).await;
+        respond::finish(answer.unwrap_or_else(|refusal| respond::refusal(&refusal)))
+    }
+}
+
+/// About the length of a request's head, as HTTP/1 writes it.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let uri = request.uri();
+    let target = uri.path().len() + uri.query().map_or(0, str::len);
+    let headers = request.headers().iter();
+    headers.fold(target, |sum, (name, value)| {
+        sum + name.as_str().len() + value.len() + 4
+    })
 }
 
 /// Puts the host where HTTP/1 has it: HTTP/2 sends it with the target.

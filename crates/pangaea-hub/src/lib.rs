@@ -26,6 +26,7 @@
 //! into transactions of the `index`, `watched` wakes those who wait for a bucket to change, `gc`
 //! sweeps up. What an operator does with a data folder: [`check`], [`backup`], [`import`].
 
+mod admin;
 mod auth;
 pub mod backup;
 mod batch;
@@ -49,6 +50,7 @@ mod room;
 mod routes;
 mod running;
 mod server;
+mod tls;
 mod upload;
 mod watched;
 mod write;

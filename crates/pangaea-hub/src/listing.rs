@@ -31,7 +31,7 @@ pub(crate) async fn list_files(
     body: Incoming,
     bucket: &str,
 ) -> Result<Response<Body>, Refusal> {
-    let body = read_json(body).await?;
+    let body = read_json(hub, body).await?;
     let wanted = Wanted::read(&body.json)?;
     body.expect_stock_size_beside(wanted.position_bytes)?;
     let grant = hub.gate().admit(headers, bucket)?;
@@ -124,7 +124,7 @@ pub(crate) async fn revoke_all(
     body: Incoming,
     bucket: &str,
 ) -> Result<Response<Body>, Refusal> {
-    let body = read_json(body).await?;
+    let body = read_json(hub, body).await?;
     body.expect_stock_size_beside(0)?;
     let oldest_valid = oldest_valid(body.json.get("oldestValidTimestamp"))?;
     let grant = hub.gate().admit(headers, bucket)?;
@@ -157,8 +157,8 @@ impl JsonBody {
 }
 
 /// Reads a JSON object; no body at all is an empty one.
-async fn read_json(body: Incoming) -> Result<JsonBody, Refusal> {
-    let mut pieces = Pieces::new(body);
+async fn read_json(hub: &Hub, body: Incoming) -> Result<JsonBody, Refusal> {
+    let mut pieces = Pieces::new(body, &hub.config().time_limits);
     let mut text = Vec::new();
     while let Some(piece) = pieces.next().await? {
         if text.len() + piece.len() > BODY_BYTES_MAX {

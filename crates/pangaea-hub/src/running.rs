@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::admin::Admin;
 use crate::auth::Gate;
 use crate::blobs::{Blobs, sync_folder};
 use crate::commit::Committer;
@@ -17,9 +18,10 @@ use crate::config::{ConfigError, ConfigSources, HubConfig, Live, Reloaded};
 use crate::control::Control;
 use crate::error::HubError;
 use crate::folder::{SweepLock, adopt_backup, lock, refuse_half};
-use crate::hub::{self, ReadAt};
+use crate::hub::{self, Everywhere, ReadAt};
 use crate::index::{INDEX_FILE, Index, Writer};
 use crate::routes::READ_PREFIX;
+use crate::server::Door;
 use crate::{gc, server};
 
 /// Connections that read the index at the same time.
@@ -35,6 +37,7 @@ pub struct Hub;
 #[must_use = "a hub stops when this is dropped"]
 pub struct RunningHub {
     local_addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
     url: String,
     control: Arc<Control>,
     stop: watch::Sender<bool>,
@@ -80,30 +83,44 @@ impl Hub {
         if !problems.is_empty() {
             return Err(ConfigError::new(problems).into());
         }
-        let listener =
-            TcpListener::bind(config.listen)
+        let live = Arc::new(Live::new(config)?);
+        let config = live.get();
+        let (listener, local_addr) = listen(config.listen).await?;
+        let (admin_listener, admin_addr) = match config.admin.listen {
+            Some(address) => listen(address)
                 .await
-                .map_err(|source| HubError::Listen {
-                    address: config.listen,
-                    source,
-                })?;
-        let local_addr = listener.local_addr().map_err(|source| HubError::Listen {
-            address: config.listen,
-            source,
-        })?;
-        let url = base_url(&config, local_addr);
+                .map(|(one, at)| (Some(one), Some(at)))?,
+            None => (None, None),
+        };
+        let url = base_url(&config, live.outside().scheme(), local_addr);
         let (stop, stopped) = watch::channel(false);
         let read_at = read_at(&config, local_addr, &url);
-        let live = Arc::new(Live::new(config));
         let control = Arc::new(Control::new(Arc::clone(&live), sources));
         let stopping = stopped.clone();
         let parts = tokio::task::spawn_blocking(move || open(live, read_at, stopping))
             .await
             .map_err(|_| HubError::Fault("opening the data folder"))??;
         tracing::info!(%local_addr, "the hub is serving");
-        let finished = tokio::spawn(run(parts, listener, stopped));
+        let admin = admin_listener.map(|listener| {
+            tokio::spawn(server::serve(
+                listener,
+                Door::Admin,
+                Arc::new(Admin::new(Arc::clone(&control))),
+                Arc::clone(control.live()),
+                stopped.clone(),
+            ))
+        });
+        if let Some(at) = admin_addr {
+            tracing::info!(%at, "the admin service is serving");
+            if !at.ip().is_loopback() {
+                tracing::warn!("the admin service is open to the network and not encrypted");
+            }
+        }
+        let live = Arc::clone(control.live());
+        let finished = tokio::spawn(run(parts, live, listener, admin, stopped));
         Ok(RunningHub {
             local_addr,
+            admin_addr,
             url,
             control,
             stop,
@@ -117,6 +134,12 @@ impl RunningHub {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The address that the admin service listens on, if there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
     }
 
     /// The URL that clients connect to, without a slash at its end.
@@ -158,9 +181,18 @@ impl RunningHub {
     }
 }
 
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HubError> {
+    let failed = |source| HubError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local_addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, local_addr))
+}
+
 async fn run(
     parts: Parts,
+    live: Arc<Live>,
     listener: TcpListener,
+    admin: Option<JoinHandle<()>>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), HubError> {
     let Parts {
@@ -169,7 +201,12 @@ async fn run(
         sweeper,
         lock,
     } = parts;
-    server::serve(listener, Arc::clone(&hub), stop).await;
+    server::serve(listener, Door::Public, Arc::clone(&hub), live, stop).await;
+    if let Some(admin) = admin
+        && admin.await.is_err()
+    {
+        tracing::error!("the admin service had gone down");
+    }
     sweeper.abort();
     hub.index().close().await;
     // Dropping the last committer ends the writing thread once its queue is empty.
@@ -240,7 +277,7 @@ fn open(
     })
 }
 
-fn base_url(config: &HubConfig, local_addr: SocketAddr) -> String {
+fn base_url(config: &HubConfig, scheme: &str, local_addr: SocketAddr) -> String {
     if let Some(url) = &config.public_url {
         return url.trim_end_matches('/').to_owned();
     }
@@ -252,7 +289,7 @@ fn base_url(config: &HubConfig, local_addr: SocketAddr) -> String {
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{reachable}")
+    format!("{scheme}://{reachable}")
 }
 
 fn read_at(config: &HubConfig, local_addr: SocketAddr, base_url: &str) -> ReadAt {
@@ -261,8 +298,15 @@ fn read_at(config: &HubConfig, local_addr: SocketAddr, base_url: &str) -> ReadAt
         return ReadAt::Prefix(format!("{url}{slash}"));
     }
     let prefix = format!("{base_url}{READ_PREFIX}");
-    if config.public_url.is_none() && local_addr.ip().is_unspecified() {
-        return ReadAt::RequestHost { fallback: prefix };
+    if config.public_url.is_some() {
+        return ReadAt::Prefix(prefix);
     }
-    ReadAt::Prefix(prefix)
+    ReadAt::Own {
+        fallback: prefix,
+        everywhere: if local_addr.ip().is_unspecified() {
+            Everywhere::Yes
+        } else {
+            Everywhere::No
+        },
+    }
 }

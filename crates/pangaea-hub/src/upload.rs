@@ -16,11 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::blobs::{BlobId, Blobs, INLINE_BYTES_MAX, Staging};
+use crate::config::TimeLimits;
 use crate::error::Refusal;
 use crate::index::NewBody;
-
-/// The longest silence of a client in the middle of a body.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a body may take whatever its size.
 const GRACE: Duration = Duration::from_secs(60);
@@ -47,15 +45,18 @@ pub(crate) struct Received {
 /// The pieces of a request's body, with time limits.
 pub(crate) struct Pieces {
     body: Incoming,
+    /// The longest silence of a client.
+    silence: Duration,
     deadline: Instant,
     bytes_per_second_min: u64,
     received: u64,
 }
 
 impl Pieces {
-    pub(crate) fn new(body: Incoming) -> Self {
+    pub(crate) fn new(body: Incoming, limits: &TimeLimits) -> Self {
         Self {
             body,
+            silence: limits.body_silence,
             deadline: Instant::now() + GRACE,
             bytes_per_second_min: BYTES_PER_SECOND_MIN,
             received: 0,
@@ -72,7 +73,7 @@ impl Pieces {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
             let earned = Duration::from_secs(self.received / self.bytes_per_second_min);
-            let until = (Instant::now() + SILENCE_MAX).min(self.deadline + earned);
+            let until = (Instant::now() + self.silence).min(self.deadline + earned);
             let frame = timeout_at(until, self.body.frame())
                 .await
                 .map_err(|_| Refusal::TooSlow)?;

@@ -184,6 +184,15 @@ impl Layers {
 }
 
 impl LoadedConfig {
+    /// Settings of which it does not matter where they came from.
+    pub(crate) fn of(config: &HubConfig) -> Self {
+        Self {
+            config: config.clone(),
+            warnings: Vec::new(),
+            places: BTreeMap::new(),
+        }
+    }
+
     /// All settings as a TOML file, with secrets masked and remarks on what does not come from
     /// the file or the defaults.
     #[must_use]
@@ -233,6 +242,14 @@ impl LoadedConfig {
             }
         }
         Json::Object(sections)
+    }
+
+    /// Whether a setting comes from above the file, so that changing the file changes nothing.
+    pub(crate) fn is_above_file(&self, key: &str) -> bool {
+        matches!(
+            self.places.get(key),
+            Some(Place::Environment(_) | Place::CommandLine(_))
+        )
     }
 }
 

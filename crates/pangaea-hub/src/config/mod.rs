@@ -5,6 +5,7 @@
 //! sources above each other. A new setting is a field here, a row there, and a line in the
 //! example file.
 
+mod edit;
 mod environment;
 mod error;
 mod file;
@@ -24,7 +25,9 @@ use gaia::address::Address;
 use gaia::limits::{MEGABYTE_BYTES, PAGE_ENTRIES_MAX};
 use ipnet::IpNet;
 
+pub(crate) use edit::{change as change_file, replace as replace_file};
 pub use error::{ConfigError, Place, Problem};
+pub(crate) use file::read as read_file;
 pub(crate) use live::Live;
 pub use live::Reloaded;
 pub use load::{ConfigSources, LoadedConfig};
@@ -188,6 +191,12 @@ impl Secret {
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
+    }
+}
+
+impl Secret {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
     }
 }
 

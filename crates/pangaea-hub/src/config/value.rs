@@ -79,6 +79,27 @@ impl Takes {
         }
     }
 
+    pub(crate) fn read_json(self, value: &serde_json::Value) -> Result<Value, String> {
+        use serde_json::Value as Json;
+        match value {
+            Json::String(text) => self.admit(Value::Text(text.clone())),
+            Json::Number(number) => match number.as_u64() {
+                Some(number) => self.admit(Value::Whole(number)),
+                None => Err(number.to_string()),
+            },
+            Json::Array(list) => {
+                let texts = list.iter().map(|item| item.as_str().map(str::to_owned));
+                match texts.collect::<Option<Vec<_>>>() {
+                    Some(texts) => self.admit(Value::List(texts)),
+                    None => Err("a list with something else in it".to_owned()),
+                }
+            }
+            Json::Bool(value) => Err(value.to_string()),
+            Json::Object(_) => Err("an object".to_owned()),
+            Json::Null => Err("nothing".to_owned()),
+        }
+    }
+
     /// Reads what variables and options hold: lists are separated by commas.
     pub(crate) fn read_text(self, text: &str) -> Result<Value, String> {
         let text = text.trim();

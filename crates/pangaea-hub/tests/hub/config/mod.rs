@@ -1,4 +1,9 @@
-//! Where settings come from, what goes before what, and what is said about mistakes.
+//! Where settings come from, what goes before what, and what is said about mistakes. Beside this,
+//! what the settings do that concern connections and administration.
+
+mod admin;
+mod limits;
+mod tls;
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::{Client, key};
 
-const EXAMPLE: &str = include_str!("../../../../docs/examples/hub.toml");
+const EXAMPLE: &str = include_str!("../../../../../docs/examples/hub.toml");
 
 /// A configuration file in a folder of its own.
 struct Place {
