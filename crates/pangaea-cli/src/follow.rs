@@ -1,9 +1,14 @@
-//! Keeps a folder in sync for as long as the program runs: on the folder's own events, on a look
-//! at the bucket every few seconds while the hub is well, and when the engine's waits are over.
+//! Keeps a folder in sync for as long as the program runs: on the folder's own events, when the
+//! hub says that something changed, on a look at the bucket now and then for a hub that does not
+//! say, and when the engine's waits are over.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use pangaea::hub::Hub;
+use pangaea::hub::HubNews;
+use pangaea::hub::http::HttpHub;
 use pangaea::mirror::FolderEvent;
 use pangaea::mirror::Watch;
 use pangaea::mirror::WatchOptions;
@@ -40,6 +45,8 @@ const REPORT_INTERVAL_MS: u64 = 60 * 1_000;
 /// After a refused sign-in, the hub is tried again after this time.
 const SIGN_IN_INTERVAL: Duration = Duration::from_secs(60);
 
+/// After a hub that does not tell of changes, or cannot be reached, it is asked again for news.
+const NEWS_PAUSE: Duration = Duration::from_secs(5);
 /// Between doing all that can be done and looking again.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// While much is going on, onlookers are told so often.
@@ -115,6 +122,8 @@ impl Follower<'_> {
         self.opened.replica.begin_round();
         self.poll_at = Instant::now() + self.options.poll_interval;
         self.opened.replica.scan_folder().await?;
+        let hub = Arc::clone(&self.opened.hub);
+        let mut news = Box::pin(next_news(Arc::clone(&hub)));
         let mut is_busy = true;
         loop {
             let wake_at = self.wake_at();
@@ -130,6 +139,15 @@ impl Follower<'_> {
                         is_busy = self.settle().await?;
                     } else if self.live_at.elapsed() >= LIVE_INTERVAL {
                         self.tell_live(&self.opened.replica.status());
+                    }
+                }
+                () = &mut news, if !is_busy => {
+                    news = Box::pin(next_news(Arc::clone(&hub)));
+                    // While it is unwell, the engine knows when to ask again.
+                    if self.opened.replica.status().hub == HubState::Ready {
+                        self.poll_at = Instant::now() + self.options.poll_interval;
+                        self.opened.replica.begin_round();
+                        is_busy = true;
                     }
                 }
                 () = tokio::time::sleep_until(wake_at), if !is_busy => {
@@ -389,6 +407,13 @@ impl Follower<'_> {
         };
         let pending = round::pending_document(&status);
         self.tell(json!({ "event": "stopped", "pending": pending }), &words)
+    }
+}
+
+/// Ends when the hub says that something changed in the bucket.
+async fn next_news(hub: Arc<HttpHub>) {
+    while !matches!(hub.news().await, Ok(HubNews::Changed)) {
+        tokio::time::sleep(NEWS_PAUSE).await;
     }
 }
 

@@ -4,6 +4,7 @@ use crate::kit::HubProcess;
 use crate::kit::Place;
 use crate::kit::fields;
 use crate::kit::parse;
+use pangaea_kit::proxy::{Fate, Proxy};
 
 #[test]
 fn two_folders_become_equal() {
@@ -106,6 +107,38 @@ fn reports_for_programs_have_a_fixed_form() {
     assert_eq!(fields(&status), names);
     assert_eq!(fields(&status["pending"]), ["bytes", "count", "oldest"]);
     assert_eq!(status["running"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_sync_that_leaves_work_names_the_path_and_the_reason() {
+    let hub = HubProcess::start();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let proxy = runtime.block_on(Proxy::listen());
+    proxy.forward_to(
+        hub.url
+            .trim_start_matches("http://")
+            .parse()
+            .expect("an address"),
+    );
+    // A hub of another make, which refuses a path that it is busy with.
+    proxy.hide("pangaea");
+    proxy.decide("POST busy.txt", &[Fate::Status(409); 20]);
+    let place = Place::with_mirrors(&proxy.url, &["a"]);
+    place.write("a/busy.txt", "content");
+    place.write("a/other.txt", "content");
+
+    let ran = place.run(&["sync", "a"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.out.contains("1 change waits here"), "{ran:?}");
+    assert!(ran.out.contains("busy.txt: the proxy says 409"), "{ran:?}");
+    let status = place.run(&["status", "a", "--json"]).json();
+    assert_eq!(status["delayed"][0]["name"], "busy.txt", "{status}");
+    assert_eq!(status["pending"]["count"], 1, "{status}");
+
+    proxy.decide("POST busy.txt", &[]);
+    let sync = place.run(&["sync", "a", "--json"]).json();
+    assert_eq!(sync["state"], "stored", "{sync}");
+    assert_eq!(sync["delayed"], serde_json::json!([]), "{sync}");
 }
 
 #[test]

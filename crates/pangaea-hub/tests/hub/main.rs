@@ -22,7 +22,6 @@ mod info;
 mod list;
 mod node;
 mod old_client;
-mod proxy;
 mod reads;
 mod slow;
 mod stock_files;

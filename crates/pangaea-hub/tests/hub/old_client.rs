@@ -1,10 +1,10 @@
 //! The older stock client, `blockstack` 21.1.1, and what it needs of a hub.
 
 use pangaea_hub::LegacyTokens;
+use pangaea_kit::proxy::Proxy;
 use serde_json::json;
 
 use crate::node::{Library, Session, get_plain, put_plain, request};
-use crate::proxy::Proxy;
 use crate::stock_files::{files, names};
 use crate::support::{World, world, world_with};
 

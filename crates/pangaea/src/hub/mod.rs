@@ -73,6 +73,15 @@ pub enum HubOutcome {
     Absent,
 }
 
+/// What comes of waiting on a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HubNews {
+    /// Something changed since the last listing: list again.
+    Changed,
+    /// This hub does not tell, or was not listed yet: list now and then.
+    NotTold,
+}
+
 /// Why a call to a hub failed, by what is to be done about it (design section 3, rule 3).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -132,6 +141,11 @@ pub trait Hub: Send + Sync {
         body: HubBody,
         condition: &Condition,
     ) -> Result<HubOutcome, HubError>;
+
+    /// Waits until the bucket may not be what the last listing said. May be dropped at any time.
+    async fn news(&self) -> Result<HubNews, HubError> {
+        Ok(HubNews::NotTold)
+    }
 
     /// Deletes a file if it still has this tag. A hub that does not announce conditional deletes
     /// is asked for the tag right before, which leaves a moment's race (see docs).

@@ -2,10 +2,10 @@
 
 use gaia::association::{AssociationToken, Validity};
 use gaia::etag::ETag;
+use pangaea_kit::proxy::{Fate, Proxy};
 use serde_json::{Value, json};
 
 use crate::node::{Library, Session, content, get_plain, put_plain, request};
-use crate::proxy::{Fate, Proxy};
 use crate::stock_files::{files, names};
 use crate::support::{Client, World, forge, key, world, world_with};
 

@@ -7,6 +7,7 @@
 mod changes;
 mod config;
 mod failure;
+mod feed;
 mod listing;
 mod reads;
 mod session;
@@ -35,6 +36,7 @@ use reqwest::Url;
 pub use self::config::HttpHubConfig;
 pub use self::config::HttpHubConfigError;
 use self::failure::Call;
+use self::feed::Feed;
 use self::session::Session;
 use self::session::Sessions;
 use self::transport::Answer;
@@ -43,6 +45,7 @@ use crate::hub::Hub;
 use crate::hub::HubBody;
 use crate::hub::HubError;
 use crate::hub::HubListing;
+use crate::hub::HubNews;
 use crate::hub::HubOutcome;
 use crate::hub::HubRead;
 
@@ -52,6 +55,7 @@ pub struct HttpHub {
     sessions: Sessions,
     hub_url: String,
     bucket: Address,
+    feed: Feed,
 }
 
 impl HttpHub {
@@ -69,6 +73,7 @@ impl HttpHub {
             sessions,
             hub_url,
             bucket,
+            feed: Feed::default(),
         })
     }
 
@@ -147,7 +152,11 @@ impl Hub for HttpHub {
     }
 
     async fn list(&self) -> Result<HubListing, HubError> {
-        self.list_all().await
+        self.list_followed().await
+    }
+
+    async fn news(&self) -> Result<HubNews, HubError> {
+        self.wait_for_news().await
     }
 
     async fn read(&self, path: &FilePath) -> Result<Option<HubRead>, HubError> {

@@ -111,7 +111,7 @@ impl From<NoAnswer> for HubError {
 pub(super) struct Answer {
     response: Response,
     idle_timeout: Duration,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Transport {
@@ -178,6 +178,17 @@ impl Transport {
         self.send_until(request, tokio::time::sleep(patience)).await
     }
 
+    /// Sends a request that the hub may keep waiting. It takes no part in the bound on requests
+    /// that run at once: it does nothing most of the time.
+    pub(super) async fn send_waiting(
+        &self,
+        request: RequestBuilder,
+        wait: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let patience = tokio::time::sleep(self.idle_timeout.saturating_add(wait));
+        self.send_with(request, patience, None).await
+    }
+
     /// Sends a request and gives up when `given_up` ends.
     pub(super) async fn send_until(
         &self,
@@ -191,6 +202,15 @@ impl Transport {
                 error: failure::unreachable("the connections to the hub were closed"),
                 stage: Stage::Connecting,
             })?;
+        self.send_with(request, given_up, Some(permit)).await
+    }
+
+    async fn send_with(
+        &self,
+        request: RequestBuilder,
+        given_up: impl Future<Output = ()>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Answer, NoAnswer> {
         let sent_ms = now_ms();
         let answered = tokio::select! {
             answered = request.send() => answered,

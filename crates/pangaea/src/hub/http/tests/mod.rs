@@ -1,6 +1,7 @@
 //! The client against a real hub, and against servers that answer what no hub should.
 
 mod answers;
+mod feed;
 mod listings;
 mod raw;
 mod real;

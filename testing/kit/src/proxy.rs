@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -16,8 +16,6 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-
-use crate::support::any_port;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug)]
@@ -33,13 +31,16 @@ pub enum Fate {
 /// A request that came by.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// The path, without the query.
     pub path: String,
+    /// All of its headers.
     pub headers: HeaderMap,
 }
 
 /// A proxy; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Proxy {
+    /// Where it listens.
     pub url: String,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
@@ -58,7 +59,11 @@ struct Shared {
 impl Proxy {
     /// Listens; [`Proxy::forward_to`] says where to.
     pub async fn listen() -> Self {
-        let listener = TcpListener::bind(any_port()).await.unwrap();
+        // An error says that there is a provider already.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared::default());
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
@@ -69,6 +74,7 @@ impl Proxy {
         }
     }
 
+    /// Sends what passes to this hub from now on.
     pub fn forward_to(&self, hub: SocketAddr) {
         *self.shared.upstream.lock().unwrap() = Some(hub);
     }
