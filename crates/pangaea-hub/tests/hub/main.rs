@@ -12,10 +12,12 @@ mod backup;
 mod batch;
 mod batch_faults;
 mod cases;
+mod changes;
 mod check;
 mod concurrency;
 mod config;
 mod durability;
+mod events;
 mod fetch;
 mod import;
 mod info;
@@ -27,6 +29,7 @@ mod slow;
 mod stock_files;
 mod store;
 mod support;
+mod waiting;
 
 #[test]
 fn every_file_of_tests_is_listed() {

@@ -62,7 +62,18 @@ impl World {
     }
 
     pub async fn start_again(&mut self) {
-        let config = HubConfig::new(self.folder.path(), any_port());
+        self.start_with(|_| {}).await;
+    }
+
+    /// Stops the hub and starts another one with other settings.
+    pub async fn restart_with(&mut self, change: impl FnOnce(&mut HubConfig)) {
+        self.hub.take().unwrap().shutdown().await.unwrap();
+        self.start_with(change).await;
+    }
+
+    async fn start_with(&mut self, change: impl FnOnce(&mut HubConfig)) {
+        let mut config = HubConfig::new(self.folder.path(), any_port());
+        change(&mut config);
         let hub = Hub::start(config).await.unwrap();
         self.client.url = hub.url().to_owned();
         self.hub = Some(hub);
