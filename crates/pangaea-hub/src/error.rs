@@ -141,11 +141,11 @@ pub(crate) enum Refusal {
     /// A range outside the file.
     #[error("Range not satisfiable")]
     Range { size: u64 },
-    /// A failure of this hub. Clients learn nothing of it.
-    #[error("Server Error")]
+    /// A failure of this hub. Clients learn no more of it than what to do.
+    #[error("{}", outside_words(Self::status(self)))]
     Index(#[from] IndexError),
     /// A failure of this hub's disk.
-    #[error("Server Error")]
+    #[error("{}", outside_words(Self::status(self)))]
     Disk(#[from] io::Error),
 }
 
@@ -172,7 +172,11 @@ impl Refusal {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Busy | Self::Index(IndexError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Index(IndexError::Stopping | IndexError::Busy) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Index(IndexError::Full) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Disk(error) if is_full(error) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Index(_) | Self::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -205,5 +209,22 @@ impl Refusal {
             | Self::Index(_)
             | Self::Disk(_) => None,
         }
+    }
+}
+
+/// Whether a disk, or what this process may have of it, is used up.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
+/// What clients are told of a failure.
+fn outside_words(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::INSUFFICIENT_STORAGE => "The hub has no room left; try again later",
+        StatusCode::SERVICE_UNAVAILABLE => "The hub is busy; try again soon",
+        _ => "Server Error",
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::{fs::File, vec};
+use std::vec;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -30,7 +30,7 @@ use crate::blobs::Blobs;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::index::{FileKey, Index, Version};
-use crate::reads::{self, Opened, Source};
+use crate::reads::{self, BlobReader, Opened, Source};
 use crate::respond::{self, Body};
 use crate::upload::Pieces;
 use crate::write;
@@ -113,7 +113,7 @@ struct Answer {
     /// How much more of files this answer may hold.
     bytes_left: u64,
     /// A large file in the middle of which the answer is.
-    sending: Option<(File, Range<u64>)>,
+    sending: Option<(BlobReader, Range<u64>)>,
     is_ended: bool,
     _room: OwnedSemaphorePermit,
 }

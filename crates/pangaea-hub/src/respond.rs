@@ -15,7 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 use serde::Serialize;
 
-use crate::error::{IndexError, Refusal};
+use crate::error::Refusal;
 
 /// The body of every answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -111,12 +111,12 @@ pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
             )
         }
     };
+    if is_passing(status) {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
     match refusal {
-        Refusal::Busy | Refusal::Index(IndexError::Stopping) => {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-        }
         Refusal::Range { size } => {
             if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size}")) {
                 response.headers_mut().insert(CONTENT_RANGE, range);
@@ -131,6 +131,14 @@ pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
         _ => {}
     }
     response
+}
+
+/// Whether the same request may well succeed later.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+    )
 }
 
 /// Adds what every answer carries: any page may use the hub, there are no cookies to abuse.

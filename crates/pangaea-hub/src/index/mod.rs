@@ -53,6 +53,7 @@ pub(crate) struct Version {
     pub(crate) etag: ETag,
     pub(crate) content_type: String,
     pub(crate) modified_ms: i64,
+    pub(crate) digest: BlobId,
     pub(crate) body: StoredBody,
 }
 
@@ -189,6 +190,13 @@ pub enum IndexError {
     /// The disk has no room for the database.
     #[error("there is no room left on the disk that holds the hub's index")]
     Full,
+    /// A process died when it opened the database for the first time, and has to open it again
+    /// before it can be only read.
+    #[error(
+        "a hub was killed while it opened this index for the first time; start it once, which \
+         mends that"
+    )]
+    Unsettled,
     /// The file is no database, or a damaged one.
     #[error("the hub's index is damaged: {0}; restore it from a backup")]
     Corrupt(#[source] rusqlite::Error),
@@ -215,6 +223,11 @@ pub enum IndexError {
 
 impl From<rusqlite::Error> for IndexError {
     fn from(error: rusqlite::Error) -> Self {
+        if let rusqlite::Error::SqliteFailure(failure, _) = &error
+            && failure.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK
+        {
+            return Self::Unsettled;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DiskFull) => Self::Full,

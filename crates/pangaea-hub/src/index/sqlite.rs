@@ -304,6 +304,7 @@ fn version_of(row: &Row<'_>) -> Result<Version, IndexError> {
         etag: stored_etag(&etag)?,
         content_type: row.get(2)?,
         modified_ms: row.get(3)?,
+        digest: BlobId::new(digest),
         body: match inline {
             Some(bytes) => StoredBody::Inline(Bytes::from(bytes)),
             None => StoredBody::Blob(BlobId::new(digest)),

@@ -3,14 +3,14 @@
 //! Tag, type, length and bytes of an answer come from one row of the index and from a file that
 //! never changes, so a replacement in the middle of an answer is not seen in it. What strangers
 //! stored is sent so that no browser runs it as a page of this origin. `conditions` decides
-//! whether a client wants the file, `ranges` which parts of it.
+//! whether a client wants the file, `ranges` which parts of it, `blob` reads and verifies bytes.
 
+mod blob;
 mod conditions;
 mod ranges;
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -27,6 +27,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
+pub(crate) use self::blob::{BlobReader, next_piece};
 use self::conditions::{Outcome, Validators};
 use self::ranges::{Multipart, Segment, Wanted};
 use crate::blobs::{BlobId, Blobs};
@@ -34,10 +35,6 @@ use crate::error::{MISMATCH, Refusal};
 use crate::hub::Hub;
 use crate::index::{FileKey, Index, StoredBody, Version};
 use crate::respond::{self, Body};
-use crate::upload::blocking;
-
-/// How much of a blob is read at a time.
-const PIECE_BYTES: usize = 256 * 1024;
 
 /// How often a version is looked up again because its blob was replaced before it was opened.
 const TRIES_MAX: usize = 16;
@@ -61,7 +58,7 @@ pub(crate) struct Opened {
 
 pub(crate) enum Source {
     Inline(Bytes),
-    Blob(File),
+    Blob(BlobReader),
 }
 
 /// `GET` or `HEAD {read prefix}{bucket}/{path}`
@@ -108,8 +105,13 @@ pub(crate) async fn open_version(
             },
         };
         let bytes = match &version.body {
+            StoredBody::Inline(bytes) if BlobId::of(bytes) != version.digest => {
+                let id = version.digest;
+                let message = format!("bytes in the index are damaged: they are not {id}");
+                return Err(io::Error::other(message).into());
+            }
             StoredBody::Inline(bytes) => Source::Inline(bytes.clone()),
-            StoredBody::Blob(id) => match open_blob(blobs, *id, version.size).await {
+            StoredBody::Blob(id) => match BlobReader::open(blobs, *id, version.size).await {
                 Ok(file) => Source::Blob(file),
                 // Replaced and swept since the look-up: the index has a newer version.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -119,20 +121,6 @@ pub(crate) async fn open_version(
         return Ok(Some(Opened { version, bytes }));
     }
     Err(io::Error::other("the index names a blob that is not there").into())
-}
-
-async fn open_blob(blobs: &Arc<Blobs>, id: BlobId, size: u64) -> io::Result<File> {
-    let blobs = Arc::clone(blobs);
-    blocking(move || {
-        let file = blobs.open_blob(id)?;
-        if file.metadata()?.len() == size {
-            return Ok(file);
-        }
-        Err(io::Error::other(
-            "a blob does not have the length that the index knows",
-        ))
-    })
-    .await
 }
 
 fn answer(hub: &Hub, request: &ReadRequest<'_>, opened: Opened) -> Result<Response<Body>, Refusal> {
@@ -263,7 +251,7 @@ fn within(part: &Range<u64>) -> Range<usize> {
 }
 
 /// Sends parts of a file, a piece at a time, each read off the async threads.
-fn stream_file(file: File, segments: Vec<Segment>) -> Body {
+fn stream_file(file: BlobReader, segments: Vec<Segment>) -> Body {
     let segments = VecDeque::from(segments);
     let pieces = stream::try_unfold((file, segments), |(file, mut segments)| async move {
         loop {
@@ -281,25 +269,6 @@ fn stream_file(file: File, segments: Vec<Segment>) -> Body {
         }
     });
     StreamBody::new(pieces).boxed_unsync()
-}
-
-/// The beginning of a part of a file, and what is left of the part.
-pub(crate) async fn next_piece(
-    file: File,
-    part: Range<u64>,
-) -> io::Result<(Bytes, File, Range<u64>)> {
-    let Range { start, end } = part;
-    let (piece, file) = blocking(move || read_piece(file, start..end)).await?;
-    let rest = start + piece.len() as u64..end;
-    Ok((piece, file, rest))
-}
-
-fn read_piece(mut file: File, part: Range<u64>) -> io::Result<(Bytes, File)> {
-    let length = usize::try_from(part.end - part.start).map_or(PIECE_BYTES, |n| n.min(PIECE_BYTES));
-    let mut piece = vec![0; length];
-    file.seek(SeekFrom::Start(part.start))?;
-    file.read_exact(&mut piece)?;
-    Ok((piece.into(), file))
 }
 
 /// The file in which a stock hub keeps a bucket's revocation time, for those who read it.

@@ -30,8 +30,15 @@ async fn child_hub() {
     std::future::pending::<()>().await;
 }
 
-fn start_child(folder: &Path) -> (Child, String) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// Starts a hub in a process of its own.
+pub fn start_child(folder: &Path) -> (Child, String) {
+    let command = Command::new(std::env::current_exe().unwrap());
+    start_child_with(command, folder)
+}
+
+/// Starts a hub with a command that this program's name and arguments may be added to.
+pub fn start_child_with(mut command: Command, folder: &Path) -> (Child, String) {
+    let mut child = command
         .args(["--exact", "durability::child_hub", "--nocapture"])
         .env(CHILD_FOLDER, folder)
         .stdout(Stdio::piped())

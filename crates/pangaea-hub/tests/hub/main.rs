@@ -18,6 +18,7 @@ mod concurrency;
 mod config;
 mod durability;
 mod events;
+mod faults;
 mod fetch;
 mod import;
 mod info;
