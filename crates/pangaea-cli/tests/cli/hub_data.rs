@@ -116,7 +116,7 @@ fn a_stock_hub_is_taken_over() {
     let import = ["hub", "import", "stock", "--data", "data"];
     let words = place.run(&import).code(4);
     assert!(words.contains("a..b: left where it is: "), "{words}");
-    assert!(words.contains("Imported 1 file (5 B)"), "{words}");
+    assert!(words.contains("Imported 1 file (5 bytes)"), "{words}");
     let arguments = [&import[..], &["--move", "--json"]].concat();
     let lines = place.run(&arguments).code(4);
     let lines: Vec<_> = lines.lines().map(parse).collect();
