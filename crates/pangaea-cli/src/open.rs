@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gaia::key::SecretKey;
 use gaia::path::FilePath;
+use pangaea::hub::http::Features;
 use pangaea::hub::http::HttpHub;
 use pangaea::hub::http::HttpHubConfig;
 use pangaea::hub::http::HttpHubConfigError;
@@ -21,6 +22,9 @@ use crate::error::CliError;
 use crate::keys;
 use crate::output::Output;
 use crate::replica_dir::ReplicaDir;
+
+/// With 1, the plain Gaia calls alone are used, whatever a hub announces, for diagnosis.
+const PLAIN_HUB_VARIABLE: &str = "PANGAEA_PLAIN_HUB";
 
 /// Threads that drive requests; the work itself is done beside them.
 const WORKERS: usize = 2;
@@ -82,8 +86,17 @@ pub(crate) async fn open_with(dir: &ReplicaDir, key: SecretKey) -> Result<Opened
 /// Gets the connections ready beside everything else: reading the system's certificates takes
 /// longer than opening a small replica.
 fn prepare_hub(dir: &ReplicaDir, key: &SecretKey) -> PreparedHub {
-    let config = HttpHubConfig::new(&dir.config.hub, key.clone());
+    let config = hub_config(&dir.config.hub, key);
     tokio::task::spawn_blocking(move || HttpHub::new(config))
+}
+
+/// How this program uses hubs.
+pub(crate) fn hub_config(hub_url: &str, key: &SecretKey) -> HttpHubConfig {
+    let mut config = HttpHubConfig::new(hub_url, key.clone());
+    if std::env::var_os(PLAIN_HUB_VARIABLE).is_some_and(|value| value == "1") {
+        config.features = Features::Ignored;
+    }
+    config
 }
 
 async fn open_on(

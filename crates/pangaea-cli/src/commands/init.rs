@@ -10,7 +10,6 @@ use gaia::key::SecretKey;
 use gaia::path::FilePath;
 use pangaea::hub::Hub;
 use pangaea::hub::http::HttpHub;
-use pangaea::hub::http::HttpHubConfig;
 use pangaea_core::media::MediaType;
 use pangaea_core::policy::Encryption;
 use pangaea_core::policy::POLICY_PATH;
@@ -35,7 +34,7 @@ pub(crate) async fn run(args: InitArgs, output: &Output) -> Result<Exit, CliErro
     let hub_url = args.hub.trim().trim_end_matches('/').to_owned();
     let (key, key_file) = find_key(args.key_file, output)?;
     // Before anything is made: a mistyped address is the most likely mistake.
-    HttpHub::new(HttpHubConfig::new(&hub_url, key.clone()))?;
+    HttpHub::new(open::hub_config(&hub_url, &key))?;
     if let Some(file) = &key_file {
         check_key_is_outside(file, &args.dir)?;
     }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use gaia::key::SecretKey;
 use pangaea::hub::http::HttpHub;
-use pangaea::hub::http::HttpHubConfig;
 
 use crate::cli::Answers;
 use crate::cli::JoinArgs;
@@ -24,7 +23,7 @@ use crate::signals::Stop;
 
 pub(crate) async fn run(args: JoinArgs, output: &Output) -> Result<Exit, CliError> {
     let JoinLink { hub_url, key } = JoinLink::from_argument(&args.link)?;
-    HttpHub::new(HttpHubConfig::new(&hub_url, key.clone()))?;
+    HttpHub::new(open::hub_config(&hub_url, &key))?;
     let folder = ReplicaDir::prepare(&args.dir)?;
     keep_key(&folder.join(".pangaea").join(KEY_FILE), &key, output)?;
     let config = Config::new(hub_url, &key, Some(KEY_FILE.into()));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gaia::key::SecretKey;
+use pangaea::hub::http::Features;
 use pangaea::hub::http::HttpHub;
 use pangaea::hub::http::HttpHubConfig;
 use pangaea::mirror::Mirror;
@@ -72,6 +73,16 @@ pub struct Device {
     pub replica: Replica,
 }
 
+/// Plain calls alone where the variable of the program asks for them, so that every test can be
+/// run in both ways.
+fn hub_config(hub_url: &str, key: &SecretKey) -> HttpHubConfig {
+    let mut config = HttpHubConfig::new(hub_url, key.clone());
+    if std::env::var_os("PANGAEA_PLAIN_HUB").is_some_and(|value| value == "1") {
+        config.features = Features::Ignored;
+    }
+    config
+}
+
 impl Device {
     async fn open(folder: &Path, hub_url: &str) -> Self {
         let state = folder.join(".pangaea");
@@ -81,7 +92,7 @@ impl Device {
         getrandom(&mut random);
         let parts = Parts {
             store: Arc::new(SqliteStore::open(&state).unwrap()),
-            hub: Arc::new(HttpHub::new(HttpHubConfig::new(hub_url, key.clone())).unwrap()),
+            hub: Arc::new(HttpHub::new(hub_config(hub_url, &key)).unwrap()),
             time: Arc::new(SystemTime),
             key,
             random,

@@ -270,7 +270,7 @@ fn if_match(tag: &ETag) -> Result<(HeaderName, HeaderValue), HubError> {
     }
 }
 
-fn checked_content_type(text: &str) -> Result<HeaderValue, HubError> {
+pub(super) fn checked_content_type(text: &str) -> Result<HeaderValue, HubError> {
     let value = (text.len() <= CONTENT_TYPE_BYTES_MAX).then(|| HeaderValue::from_str(text));
     match value {
         Some(Ok(value)) => Ok(value),

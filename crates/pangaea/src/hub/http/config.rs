@@ -27,6 +27,18 @@ pub struct HttpHubConfig {
     pub connect_timeout: Duration,
     /// How long nothing may move on a connection.
     pub idle_timeout: Duration,
+    /// Whether what a hub announces beyond the stock protocol is used.
+    pub features: Features,
+}
+
+/// What to make of the accelerations that a hub announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Features {
+    /// Use them.
+    #[default]
+    Announced,
+    /// Take every hub for one that announces none, for tests and diagnosis.
+    Ignored,
 }
 
 impl HttpHubConfig {
@@ -40,6 +52,7 @@ impl HttpHubConfig {
             requests_max: REQUESTS_MAX_DEFAULT,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
+            features: Features::Announced,
         }
     }
 }

@@ -105,6 +105,33 @@ impl Refusal {
     }
 }
 
+impl HubError {
+    /// The same failure, for another call that shares it.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Unreachable {
+                message,
+                retry_after_ms,
+            } => Self::Unreachable {
+                message: message.clone(),
+                retry_after_ms: *retry_after_ms,
+            },
+            Self::Busy { message } => Self::Busy {
+                message: message.clone(),
+            },
+            Self::Unauthorized { message } => Self::Unauthorized {
+                message: message.clone(),
+            },
+            Self::Refused { message } => Self::Refused {
+                message: message.clone(),
+            },
+            Self::Source { message } => Self::Source {
+                message: message.clone(),
+            },
+        }
+    }
+}
+
 /// A file above the hub's limit.
 pub(super) fn too_large(call: Call) -> HubError {
     let limit = match call {

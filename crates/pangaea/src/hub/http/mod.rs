@@ -4,10 +4,13 @@
 //!
 //! Needs a tokio runtime with its timers and I/O switched on.
 
+mod batches;
 mod changes;
 mod config;
 mod failure;
 mod feed;
+mod fetches;
+mod gather;
 mod listing;
 mod reads;
 mod session;
@@ -19,6 +22,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use gaia::address::Address;
@@ -32,11 +36,16 @@ use http::header::AUTHORIZATION;
 use pangaea_core::plan::Condition;
 use reqwest::RequestBuilder;
 use reqwest::Url;
+use tokio::sync::Semaphore;
 
+use self::batches::Change;
+pub use self::config::Features;
 pub use self::config::HttpHubConfig;
 pub use self::config::HttpHubConfigError;
 use self::failure::Call;
 use self::feed::Feed;
+use self::fetches::Read;
+use self::gather::Gather;
 use self::session::Session;
 use self::session::Sessions;
 use self::transport::Answer;
@@ -49,13 +58,26 @@ use crate::hub::HubNews;
 use crate::hub::HubOutcome;
 use crate::hub::HubRead;
 
-/// A hub over HTTP, seen with one bucket's key.
+/// A hub over HTTP, seen with one bucket's key. Clones share everything.
+#[derive(Clone)]
 pub struct HttpHub {
-    transport: Transport,
-    sessions: Sessions,
-    hub_url: String,
+    transport: Arc<Transport>,
+    sessions: Arc<Sessions>,
+    hub_url: Arc<str>,
     bucket: Address,
-    feed: Feed,
+    feed: Arc<Feed>,
+    changes: Arc<Gather<Change>>,
+    reads: Arc<Gather<Read>>,
+    held: Arc<Semaphore>,
+    unkept: Arc<Unkept>,
+}
+
+/// Announced accelerations whose routes turned out not to be there: a proxy may let through only
+/// what it knows.
+#[derive(Default)]
+struct Unkept {
+    batch: AtomicBool,
+    fetch: AtomicBool,
 }
 
 impl HttpHub {
@@ -67,13 +89,18 @@ impl HttpHub {
         let (url, hub_url) = config::parse_hub_url(&config.hub_url)?;
         let transport = Transport::new(&config, url)?;
         let bucket = config.key.address();
-        let sessions = Sessions::new(hub_url.clone(), config.key, config.association);
+        let (key, features) = (config.key, config.features);
+        let sessions = Sessions::new(hub_url.clone(), key, config.association, features);
         Ok(Self {
-            transport,
-            sessions,
-            hub_url,
+            transport: Arc::new(transport),
+            sessions: Arc::new(sessions),
+            hub_url: hub_url.into(),
             bucket,
-            feed: Feed::default(),
+            feed: Arc::default(),
+            changes: Gather::new(batches::LIMITS),
+            reads: Gather::new(fetches::LIMITS),
+            held: Arc::new(Semaphore::new(fetches::HELD_KIB_MAX)),
+            unkept: Arc::default(),
         })
     }
 
@@ -124,6 +151,35 @@ fn wants_fresh_token<T>(outcome: &Result<T, HubError>, session: &Session) -> boo
     matches!(outcome, Err(HubError::Unauthorized { .. })) && session.is_stale()
 }
 
+/// Whether a refusal concerns a request that holds many calls, rather than those calls: then they
+/// are made one by one.
+fn gives_way(status: StatusCode) -> bool {
+    let is_about_all = matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            | StatusCode::MISDIRECTED_REQUEST
+            | StatusCode::TOO_EARLY
+            | StatusCode::TOO_MANY_REQUESTS
+    );
+    let fails = matches!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::NOT_IMPLEMENTED
+    );
+    status.is_client_error() && !is_about_all || fails
+}
+
+/// Whether there is no such route.
+fn is_unkept(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::NOT_IMPLEMENTED
+    )
+}
+
 fn parse_url(text: &str) -> Result<Url, HubError> {
     Url::parse(text).map_err(|_| failure::not_a_hub("the addresses that it gives cannot be used"))
 }
@@ -160,7 +216,7 @@ impl Hub for HttpHub {
     }
 
     async fn read(&self, path: &FilePath) -> Result<Option<HubRead>, HubError> {
-        self.read_file(path).await
+        self.read_gathered(path).await
     }
 
     async fn write(
@@ -170,10 +226,11 @@ impl Hub for HttpHub {
         body: HubBody,
         condition: &Condition,
     ) -> Result<HubOutcome, HubError> {
-        self.store_file(path, content_type, body, condition).await
+        self.store_gathered(path, content_type, body, condition)
+            .await
     }
 
     async fn delete(&self, path: &FilePath, tag: &ETag) -> Result<HubOutcome, HubError> {
-        self.delete_file(path, tag).await
+        self.delete_gathered(path, tag).await
     }
 }

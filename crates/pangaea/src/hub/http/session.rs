@@ -20,6 +20,7 @@ use reqwest::Url;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::config::Features;
 use super::config::is_web;
 use super::failure;
 use super::failure::Call;
@@ -63,6 +64,7 @@ pub(super) struct Sessions {
     hub_url: String,
     key: SecretKey,
     association: Option<AssociationToken>,
+    features: Features,
     state: Mutex<State>,
 }
 
@@ -78,11 +80,13 @@ impl Sessions {
         hub_url: String,
         key: SecretKey,
         association: Option<AssociationToken>,
+        features: Features,
     ) -> Self {
         Self {
             hub_url,
             key,
             association,
+            features,
             state: Mutex::default(),
         }
     }
@@ -143,7 +147,10 @@ impl Sessions {
             .map_err(|_| failure::unreachable("the hub's address cannot be used"))?;
         let answer = transport.fetch(Method::GET, url).await?;
         let date = failure::http_date(answer.headers());
-        let info = read_info(answer).await?;
+        let mut info = read_info(answer).await?;
+        if self.features == Features::Ignored {
+            info.pangaea = None;
+        }
         // The hub compares times with its own clock, so its own is the one to write down.
         let now = date.unwrap_or_else(SystemTime::now);
         let authorization = self.authorization(&info, now)?;

@@ -271,7 +271,7 @@ impl Transport {
     }
 
     /// How long a transfer of so many bytes may take.
-    fn patience(&self, size: u64) -> Duration {
+    pub(super) fn patience(&self, size: u64) -> Duration {
         self.idle_timeout
             .saturating_add(Duration::from_secs(size / RATE_MIN_BYTES_PER_S))
     }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod feed;
+mod gathered;
 mod listings;
 mod raw;
 mod real;
