@@ -107,11 +107,15 @@ pub enum ErrorName {
     PreconditionFailed,
     /// 413: too large for this hub.
     PayloadTooLarge,
+    /// 413: the bucket has no room for this. Stock hubs have no quotas.
+    QuotaExceeded,
+    /// 429: too many requests in a short time. Stock hubs have no such limit.
+    TooManyRequests,
 }
 
 impl ErrorName {
     /// Every name.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Validation,
         Self::AuthTokenTimestampValidation,
         Self::NotEnoughProof,
@@ -121,6 +125,8 @@ impl ErrorName {
         Self::CursorExpired,
         Self::PreconditionFailed,
         Self::PayloadTooLarge,
+        Self::QuotaExceeded,
+        Self::TooManyRequests,
     ];
 
     /// The name in the body; `DoesNotExist` and `CursorExpired` are the ones without `Error` at
@@ -137,6 +143,8 @@ impl ErrorName {
             Self::CursorExpired => "CursorExpired",
             Self::PreconditionFailed => "PreconditionFailedError",
             Self::PayloadTooLarge => "PayloadTooLargeError",
+            Self::QuotaExceeded => "QuotaExceededError",
+            Self::TooManyRequests => "TooManyRequestsError",
         }
     }
 
@@ -157,7 +165,8 @@ impl ErrorName {
             Self::Conflict => 409,
             Self::CursorExpired => 410,
             Self::PreconditionFailed => 412,
-            Self::PayloadTooLarge => 413,
+            Self::PayloadTooLarge | Self::QuotaExceeded => 413,
+            Self::TooManyRequests => 429,
         }
     }
 }

@@ -15,7 +15,7 @@ use http::header::AUTHORIZATION;
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{HubConfig, HubUrlRule, LegacyTokens, Live};
+use crate::config::{HubConfig, HubUrlRule, LegacyTokens, Live, Quota};
 use crate::index::Revocations;
 
 /// Proven tokens that are remembered.
@@ -164,6 +164,12 @@ impl Grant {
     /// The bucket, the scopes, and what they allow.
     pub(crate) fn authorization(&self) -> &Authorization {
         &self.0.authorization
+    }
+
+    /// What the bucket may hold, as of the beginning of the request.
+    pub(crate) fn quota(&self) -> Quota {
+        let bucket = self.0.authorization.bucket();
+        self.0.config.quota.of(bucket)
     }
 
     /// Asks again, if the bucket's revocation time moved since the request began.

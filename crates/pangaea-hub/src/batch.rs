@@ -71,7 +71,7 @@ async fn batch_pieces(
     pieces: &mut Pieces,
     bucket: &str,
 ) -> Result<Response<Body>, Refusal> {
-    let grant = hub.gate().admit(&head.headers, bucket)?;
+    let grant = hub.admit(&head.headers, bucket)?;
     let unit = unit(head.uri.query())?;
     expect_type(&head.headers)?;
     let length = write::content_length(&head.headers).unwrap_or(BATCH_BYTES_MAX as u64);
@@ -81,6 +81,7 @@ async fn batch_pieces(
     }
     let room = hub.batch_room().reserve(length + OVERHEAD_BYTES).await?;
     let asked = receive(hub, pieces).await?;
+    hub.charge(&grant, asked.len().saturating_sub(1));
 
     let mut changes = Vec::with_capacity(asked.len());
     let mut expected = Vec::with_capacity(asked.len());

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gaia::auth::AuthError;
 use gaia::changes::BadChangesRequest;
@@ -17,6 +18,7 @@ use http::StatusCode;
 
 use crate::config::ConfigError;
 pub use crate::index::IndexError;
+use crate::quota::OverQuota;
 
 /// Why a hub could not start or went down.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +98,9 @@ pub(crate) enum Refusal {
         max_megabytes: u32,
         rejected: String,
     },
+    /// The bucket has no room for this.
+    #[error("{0}")]
+    OverQuota(OverQuota),
     /// The JSON body of a request is too large.
     #[error("request entity too large")]
     JsonTooLarge,
@@ -126,6 +131,9 @@ pub(crate) enum Refusal {
     /// A change of an atomic batch in which another one was refused.
     #[error("Not applied, because another operation of this batch was refused")]
     Undone,
+    /// More requests than the hub's operator lets one bucket or one address make.
+    #[error("Too many requests; try again in {} seconds", seconds(*.wait))]
+    TooManyRequests { wait: Duration },
     /// Too much is under way.
     #[error("The hub is busy; try again soon")]
     Busy,
@@ -149,6 +157,11 @@ pub(crate) enum Refusal {
     Disk(#[from] io::Error),
 }
 
+/// Whole seconds after which a time is over.
+pub(crate) fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -164,11 +177,13 @@ impl Refusal {
             Self::CursorExpired => StatusCode::GONE,
             Self::NoRoute { .. } | Self::NoSuchFile => StatusCode::NOT_FOUND,
             Self::Precondition { .. } => StatusCode::PRECONDITION_FAILED,
-            Self::TooLarge { .. } | Self::JsonTooLarge | Self::TooMuch(_) => {
+            // Not 507: of a server's failure, clients think that it may pass by itself.
+            Self::TooLarge { .. } | Self::OverQuota(_) | Self::JsonTooLarge | Self::TooMuch(_) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
             Self::ContentEncoding | Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Undone => StatusCode::FAILED_DEPENDENCY,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -189,6 +204,8 @@ impl Refusal {
             Self::NoSuchFile => Some("DoesNotExist"),
             Self::Precondition { .. } => Some("PreconditionFailedError"),
             Self::TooLarge { .. } | Self::TooMuch(_) => Some("PayloadTooLargeError"),
+            Self::OverQuota(_) => Some(ErrorName::QuotaExceeded.as_str()),
+            Self::TooManyRequests { .. } => Some(ErrorName::TooManyRequests.as_str()),
             Self::BadContentType(_) | Self::BadFrames(_) | Self::BadRequest(_) => {
                 Some("InvalidInputError")
             }

@@ -1,8 +1,10 @@
 //! The hub as its routes see it: its parts, and which route answers what.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use gaia::address::Address;
 use gaia::challenge::challenge_text;
 use gaia::hub_info::{AUTH_VERSION, Announcement, HubInfo, PANGAEA_VERSION, feature};
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, HOST};
@@ -10,17 +12,18 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use crate::auth::Gate;
+use crate::auth::{Gate, Grant};
 use crate::blobs::Blobs;
 use crate::commit::Committer;
 use crate::config::{HubConfig, Live};
 use crate::error::Refusal;
 use crate::index::Index;
+use crate::rates::Rates;
 use crate::reads::{self, ReadRequest};
 use crate::respond::{self, Body};
 use crate::room::Room;
 use crate::routes::{READ_PREFIX, Route, route};
-use crate::server::{Answers, FORWARDED_PROTO};
+use crate::server::{Answers, ClientAddress, FORWARDED_PROTO, network};
 use crate::watched::Watched;
 use crate::{batch, changes, fetch, listing, write};
 
@@ -54,6 +57,9 @@ pub(crate) struct Hub {
     committer: Committer,
     batch_room: Room,
     fetch_room: Room,
+    /// How often clients asked, by address, and how often with a token, by bucket.
+    clients: Rates<IpAddr>,
+    buckets: Rates<Address>,
     /// Turns true, or loses its sender, when the hub stops.
     stopping: watch::Receiver<bool>,
 }
@@ -97,6 +103,8 @@ impl Hub {
             committer,
             batch_room: Room::new(),
             fetch_room: Room::new(),
+            clients: Rates::new(),
+            buckets: Rates::new(),
             stopping,
         }
     }
@@ -106,8 +114,34 @@ impl Hub {
         self.live.get()
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
+    /// Checks the token of a request against a bucket, and whether the bucket may ask now.
+    pub(crate) fn admit(&self, headers: &HeaderMap, bucket: &str) -> Result<Grant, Refusal> {
+        let grant = self.gate.admit(headers, bucket)?;
+        let bucket = *grant.authorization().bucket();
+        let admitted = self.buckets.admit(bucket, self.config().rates.bucket);
+        admitted.map_err(|wait| Refusal::TooManyRequests { wait })?;
+        Ok(grant)
+    }
+
+    /// Counts so many more requests of a bucket than it was admitted with.
+    pub(crate) fn charge(&self, grant: &Grant, requests: usize) {
+        let bucket = *grant.authorization().bucket();
+        let rate = self.config().rates.bucket;
+        self.buckets.charge(bucket, rate, requests as u64);
+    }
+
+    /// Whether the client at the other end may ask now. Preflights are free: browsers do not tell
+    /// pages why one was refused.
+    fn admit_client(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
+        let client = request.extensions().get::<ClientAddress>();
+        let Some(ClientAddress(client)) = client.filter(|_| request.method() != Method::OPTIONS)
+        else {
+            return Ok(());
+        };
+        let admitted = self
+            .clients
+            .admit(network(*client), self.config().rates.address);
+        admitted.map_err(|wait| Refusal::TooManyRequests { wait })
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -168,6 +202,7 @@ impl Hub {
     }
 
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        self.admit_client(&request)?;
         if head_bytes(&request) > self.config().head_bytes_max {
             return Err(Refusal::HeadTooLarge);
         }

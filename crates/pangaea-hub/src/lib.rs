@@ -44,6 +44,8 @@ mod hub;
 pub mod import;
 mod index;
 mod listing;
+mod quota;
+mod rates;
 mod reads;
 mod respond;
 mod room;
@@ -57,8 +59,8 @@ mod write;
 
 pub use config::{
     AdminSettings, ConfigError, ConfigSources, HubConfig, HubUrlRule, LISTEN_DEFAULT, LegacyTokens,
-    LoadedConfig, LogFormat, LogLevel, LogSettings, Place, Problem, Reloaded, Secret, TimeLimits,
-    TlsFiles,
+    LoadedConfig, LogFormat, LogLevel, LogSettings, Place, Problem, Quota, QuotaSettings, Rate,
+    RateSettings, Reloaded, Secret, TimeLimits, TlsFiles,
 };
 pub use error::{HubError, IndexError};
 pub use running::{Hub, RunningHub};

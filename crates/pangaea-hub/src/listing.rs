@@ -34,7 +34,7 @@ pub(crate) async fn list_files(
     let body = read_json(hub, body).await?;
     let wanted = Wanted::read(&body.json)?;
     body.expect_stock_size_beside(wanted.position_bytes)?;
-    let grant = hub.gate().admit(headers, bucket)?;
+    let grant = hub.admit(headers, bucket)?;
     let page_entries = hub.config().page_entries;
     let request = ListRequest {
         bucket: *grant.authorization().bucket(),
@@ -127,7 +127,7 @@ pub(crate) async fn revoke_all(
     let body = read_json(hub, body).await?;
     body.expect_stock_size_beside(0)?;
     let oldest_valid = oldest_valid(body.json.get("oldestValidTimestamp"))?;
-    let grant = hub.gate().admit(headers, bucket)?;
+    let grant = hub.admit(headers, bucket)?;
     let bucket = *grant.authorization().bucket();
     let change = RevokeChange {
         bucket,

@@ -15,7 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 use serde::Serialize;
 
-use crate::error::Refusal;
+use crate::error::{Refusal, seconds};
 
 /// The body of every answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -117,6 +117,10 @@ pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
             .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     match refusal {
+        Refusal::TooManyRequests { wait } => {
+            let wait = HeaderValue::from(seconds(*wait));
+            response.headers_mut().insert(RETRY_AFTER, wait);
+        }
         Refusal::Range { size } => {
             if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size}")) {
                 response.headers_mut().insert(CONTENT_RANGE, range);

@@ -32,6 +32,7 @@ use crate::config::{HubConfig, Live};
 use crate::respond::Body;
 use activity::{Activity, WatchedBody};
 use addresses::Addresses;
+pub(crate) use addresses::network;
 pub(crate) use origin::{ClientAddress, FORWARDED_PROTO};
 
 /// How long a stopping hub waits for requests under way.

@@ -109,6 +109,7 @@ pub(crate) fn settled(verdict: Verdict, mismatch: &'static str) -> Result<(), Re
         }),
         Verdict::NoSuchFile => Err(Refusal::NoSuchFile),
         Verdict::Unauthorized(error) => Err(error.into()),
+        Verdict::OverQuota(over) => Err(Refusal::OverQuota(over)),
         Verdict::Undone => Err(Refusal::Undone),
     }
 }
@@ -121,7 +122,7 @@ async fn agree(
     raw_path: &str,
 ) -> Result<Wanted, Refusal> {
     let path = parse_path(raw_path)?;
-    let grant = hub.gate().admit(headers, bucket)?;
+    let grant = hub.admit(headers, bucket)?;
     if let Ok(path) = &path {
         grant.authorization().may_store(path)?;
     }
@@ -137,6 +138,7 @@ async fn agree(
     if length.is_none_or(|length| length > INLINE_BYTES_MAX as u64) {
         // Only the commit decides, but a large body need not be sent in vain.
         expect_condition(hub, &key, &condition).await?;
+        expect_room(hub, &key, &grant, length.unwrap_or(0)).await?;
     }
     let bytes_max = hub.config().max_file_bytes();
     if let Some(length) = length.filter(|length| *length > bytes_max) {
@@ -161,7 +163,7 @@ pub(crate) async fn delete(
     raw_path: &str,
 ) -> Result<Response<Body>, Refusal> {
     let path = parse_path(raw_path)?;
-    let grant = hub.gate().admit(headers, bucket)?;
+    let grant = hub.admit(headers, bucket)?;
     let path = path.map_err(Refusal::BadPath)?;
     grant.authorization().may_delete(&path)?;
     // The stock hub takes no condition here, and its clients send none.
@@ -238,6 +240,24 @@ async fn expect_condition(hub: &Hub, key: &FileKey, condition: &Condition) -> Re
             })
         }
         Condition::Any | Condition::Missing | Condition::Tagged(_) => Ok(()),
+    }
+}
+
+/// Refuses what the bucket has no room for. Only the commit decides, as for the condition.
+async fn expect_room(hub: &Hub, key: &FileKey, grant: &Grant, bytes: u64) -> Result<(), Refusal> {
+    let quota = grant.quota();
+    if quota.is_none() {
+        return Ok(());
+    }
+    let place = hub.index().find_place(key.clone()).await?;
+    // An archival change keeps what it replaces.
+    let replaced = place
+        .current
+        .filter(|_| !grant.authorization().is_archival());
+    let after = place.usage.with(replaced, bytes);
+    match quota.over(place.usage, after) {
+        Some(over) => Err(Refusal::OverQuota(over)),
+        None => Ok(()),
     }
 }
 

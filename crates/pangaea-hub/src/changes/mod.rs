@@ -33,7 +33,7 @@ pub(crate) async fn changes(
     query: &str,
     bucket: &str,
 ) -> Result<Response<Body>, Refusal> {
-    let grant = hub.gate().admit(headers, bucket)?;
+    let grant = hub.admit(headers, bucket)?;
     let mut request = ChangesRequest::parse_query(query)?;
     let streamed = wants_events(headers);
     if streamed && let Some(last) = last_event(headers)? {

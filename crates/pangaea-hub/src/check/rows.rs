@@ -10,7 +10,7 @@ use http::HeaderValue;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::blobs::BlobId;
-use crate::index::{Index, IndexError, open_beside};
+use crate::index::{Index, IndexError, counts_usage, open_beside};
 
 /// More complaints of the database about itself than this say nothing new.
 const COMPLAINTS_MAX: usize = 20;
@@ -92,6 +92,20 @@ const RULES: [(&str, &str); 6] = [
     ),
 ];
 
+/// The same, for indexes in which buckets count what they hold.
+const USAGE_RULES: [(&str, &str); 2] = [
+    (
+        "the bucket's count of files is wrong:",
+        "SELECT k.address, k.files FROM buckets k LEFT JOIN files f ON f.bucket = k.id
+         GROUP BY k.id HAVING k.files <> count(f.path)",
+    ),
+    (
+        "the bucket's count of bytes is wrong:",
+        "SELECT k.address, k.bytes FROM buckets k LEFT JOIN files f ON f.bucket = k.id
+         GROUP BY k.id HAVING k.bytes <> coalesce(sum(f.size), 0)",
+    ),
+];
+
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self, IndexError> {
         let connection = open_beside(path)?;
@@ -135,7 +149,12 @@ impl Reader {
 
     pub(super) fn broken_invariants(&self) -> Result<Vec<Broken>, IndexError> {
         let mut found = Vec::new();
-        for (words, query) in RULES {
+        let usage = if counts_usage(&self.connection)? {
+            USAGE_RULES.as_slice()
+        } else {
+            &[]
+        };
+        for (words, query) in RULES.iter().chain(usage) {
             let mut statement = self.connection.prepare(query)?;
             let mut rows = statement.query(())?;
             while let Some(row) = rows.next()?

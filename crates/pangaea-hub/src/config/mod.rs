@@ -12,10 +12,11 @@ mod file;
 mod live;
 mod load;
 mod outside;
+mod quota;
 mod settings;
 mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -73,6 +74,10 @@ pub struct HubConfig {
     pub head_bytes_max: usize,
     /// How long clients may take.
     pub time_limits: TimeLimits,
+    /// What each bucket may hold.
+    pub quota: QuotaSettings,
+    /// How often clients may ask.
+    pub rates: RateSettings,
     /// What caches are told about files that are read, as the value of `Cache-Control`.
     pub cache_control: String,
     /// How long the hub remembers that a file was removed. A client that follows the changes of
@@ -128,6 +133,46 @@ pub struct TimeLimits {
     /// The longest pause of a client that takes an answer, beyond what it takes at 1 KiB a
     /// second.
     pub answer_stall: Duration,
+}
+
+/// How much a bucket may hold. What would make it hold more than that is refused; nothing that is
+/// there goes away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// The most bytes in files; nothing for as many as the disk holds.
+    pub bytes: Option<u64>,
+    /// The most files, those of archival writes included.
+    pub files: Option<u64>,
+}
+
+/// Who may hold how much.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuotaSettings {
+    /// Every bucket, except those in `buckets`.
+    pub each: Quota,
+    /// The buckets that something else holds for.
+    pub buckets: BTreeMap<Address, Quota>,
+}
+
+/// How often somebody may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests a second on average; nothing for as many as the hub can answer.
+    pub per_second: Option<u32>,
+    /// Requests that may come at once before that.
+    pub burst: u32,
+}
+
+/// How often whom may ask. What goes beyond is told to wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateSettings {
+    /// All requests with a token for one bucket together. A batch counts as its operations.
+    pub bucket: Rate,
+    /// All requests of one client address together, or of one /64 network with IPv6, whatever
+    /// becomes of them.
+    pub address: Rate,
 }
 
 /// The PEM files of a certificate. With neither, the hub speaks plain HTTP.
@@ -227,6 +272,8 @@ impl HubConfig {
             handshakes_max: 256,
             head_bytes_max: 32 * 1024,
             time_limits: TimeLimits::default(),
+            quota: QuotaSettings::default(),
+            rates: RateSettings::default(),
             cache_control: "no-cache".into(),
             removals_kept: Duration::from_hours(30 * 24),
             changes_heartbeat: Duration::from_secs(15),
@@ -242,6 +289,15 @@ impl HubConfig {
 
     pub(crate) fn max_file_bytes(&self) -> u64 {
         u64::from(self.max_file_megabytes) * MEGABYTE_BYTES
+    }
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self {
+            per_second: None,
+            burst: 1000,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use gaia::limits::PAGE_ENTRIES_MAX;
 use http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
+use super::quota;
 use super::value::{Takes, Value};
 use super::{HubConfig, HubUrlRule, LegacyTokens, LogFormat, LogLevel, Secret};
 
@@ -242,6 +243,62 @@ pub(crate) const SETTINGS: &[Setting] = &[
         set_seconds,
     ),
     setting!(
+        "quota.bytes",
+        Takes::Whole(0, i64::MAX as u64),
+        WhileRunning,
+        quota.each.bytes,
+        get_optional,
+        set_optional,
+    ),
+    setting!(
+        "quota.files",
+        Takes::Whole(0, i64::MAX as u64),
+        WhileRunning,
+        quota.each.files,
+        get_optional,
+        set_optional,
+    ),
+    setting!(
+        "quota.buckets",
+        Takes::List("bucket addresses, each with bytes=NUMBER, files=NUMBER, both or neither"),
+        WhileRunning,
+        quota.buckets,
+        quota::get,
+        |value| quota::set(list(value)),
+    ),
+    setting!(
+        "rates.bucket_per_second",
+        Takes::Whole(1, 1_000_000),
+        WhileRunning,
+        rates.bucket.per_second,
+        get_optional,
+        set_optional,
+    ),
+    setting!(
+        "rates.bucket_burst",
+        Takes::Whole(1, 1_000_000),
+        WhileRunning,
+        rates.bucket.burst,
+        get_whole,
+        set_whole,
+    ),
+    setting!(
+        "rates.address_per_second",
+        Takes::Whole(1, 1_000_000),
+        WhileRunning,
+        rates.address.per_second,
+        get_optional,
+        set_optional,
+    ),
+    setting!(
+        "rates.address_burst",
+        Takes::Whole(1, 1_000_000),
+        WhileRunning,
+        rates.address.burst,
+        get_whole,
+        set_whole,
+    ),
+    setting!(
         "reads.cache_control",
         Takes::Text("the value of a Cache-Control header, such as \"no-cache\""),
         WhileRunning,
@@ -404,6 +461,14 @@ fn set_whole<T: TryFrom<u64>>(value: Value) -> Result<T, String> {
         Value::Whole(number) => number.try_into().map_err(|_| too_large()),
         Value::Text(_) | Value::List(_) => Err(too_large()),
     }
+}
+
+fn get_optional<T: Copy + Into<u64>>(number: &Option<T>) -> Option<Value> {
+    number.map(|number| Value::Whole(number.into()))
+}
+
+fn set_optional<T: TryFrom<u64>>(value: Value) -> Result<Option<T>, String> {
+    set_whole(value).map(Some)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every row's `get` returns this")]

@@ -19,6 +19,13 @@ use super::{
     StoreChange, Unit, Verdict, removals,
 };
 use crate::blobs::BlobId;
+use crate::quota::Usage;
+
+const LOAD_BUCKET: &str = "
+SELECT id, seq, oldest_valid, files, bytes FROM buckets WHERE address = ?1";
+
+const STORE_BUCKET: &str = "
+UPDATE buckets SET seq = ?2, oldest_valid = ?3, files = ?4, bytes = ?5 WHERE id = ?1";
 
 /// Old removals dropped in one transaction of a starting hub.
 const FORGET_AT_START_MAX: usize = 10_000;
@@ -122,6 +129,7 @@ struct Bucket {
     id: i64,
     seq: i64,
     oldest_valid: u64,
+    usage: Usage,
     changed: Changed,
 }
 
@@ -144,6 +152,7 @@ struct NewVersion<'a> {
 
 /// The row that a change finds in its place.
 struct Current {
+    size: u64,
     etag: ETag,
     digest: BlobId,
     body: Option<i64>,
@@ -205,6 +214,13 @@ impl Group<'_> {
         if let Some(refusal) = refusal(&change.condition, current.as_ref()) {
             return Ok(refusal);
         }
+        let replaced = current.as_ref().filter(|_| change.archive_to.is_none());
+        let after = bucket
+            .usage
+            .with(replaced.map(|current| current.size), change.size);
+        if let Some(over) = change.grant.quota().over(bucket.usage, after) {
+            return Ok(Verdict::OverQuota(over));
+        }
         let version = NewVersion {
             body: &change.body,
             size: change.size,
@@ -228,9 +244,13 @@ impl Group<'_> {
         version: &NewVersion<'_>,
     ) -> Result<(), IndexError> {
         let mut reusable = None;
+        let mut replaced = None;
         match (current, archive_to) {
             (Some(_), Some(history)) => self.rename(bucket, key, history)?,
-            (Some(current), None) => reusable = self.release(current),
+            (Some(current), None) => {
+                replaced = Some(current.size);
+                reusable = self.release(current);
+            }
             (None, _) => removals::clear(&self.transaction, bucket.id, &key.path)?,
         }
         let body = match version.body {
@@ -240,6 +260,7 @@ impl Group<'_> {
                 None
             }
         };
+        self.set_usage(&key.bucket, |usage| usage.with(replaced, version.size));
         let seq = self.next_seq(&key.bucket);
         let mut statement = self.transaction.prepare_cached(
             "INSERT OR REPLACE INTO files
@@ -279,6 +300,7 @@ impl Group<'_> {
             .prepare_cached("DELETE FROM files WHERE bucket = ?1 AND path = ?2")?;
         statement.execute(params![bucket.id, change.key.path.as_str()])?;
         drop(statement);
+        self.set_usage(&change.key.bucket, |usage| usage.without(current.size));
         self.record_removal(bucket, &change.key)?;
         Ok(Verdict::Done)
     }
@@ -336,15 +358,19 @@ impl Group<'_> {
     }
 
     fn load_bucket(&self, address: &Address) -> Result<Option<Bucket>, IndexError> {
-        let mut statement = self
-            .transaction
-            .prepare_cached("SELECT id, seq, oldest_valid FROM buckets WHERE address = ?1")?;
+        let mut statement = self.transaction.prepare_cached(LOAD_BUCKET)?;
         let row = statement
             .query_row([address.as_str()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
             })
             .optional()?;
-        let Some((id, seq, oldest_valid)) = row else {
+        let Some((id, seq, oldest_valid, files, bytes)) = row else {
             return Ok(None);
         };
         let oldest_valid = unsigned(oldest_valid)?;
@@ -352,6 +378,10 @@ impl Group<'_> {
             id,
             seq,
             oldest_valid,
+            usage: Usage {
+                files: unsigned(files)?,
+                bytes: unsigned(bytes)?,
+            },
             changed: Changed::No,
         }))
     }
@@ -365,8 +395,16 @@ impl Group<'_> {
             id,
             seq: 0,
             oldest_valid: 0,
+            usage: Usage::default(),
             changed: Changed::No,
         })
+    }
+
+    /// Counts what a change makes of a bucket; [`Self::next_seq`] sees to it that this is written.
+    fn set_usage(&mut self, address: &Address, change: impl FnOnce(Usage) -> Usage) {
+        if let Some(bucket) = self.buckets.get_mut(address) {
+            bucket.usage = change(bucket.usage);
+        }
     }
 
     /// The bucket's next sequence number. It only grows, and a number belongs to one change.
@@ -382,7 +420,7 @@ impl Group<'_> {
 
     fn current(&self, bucket: Bucket, path: &FilePath) -> Result<Option<Current>, IndexError> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT etag, digest, body FROM files WHERE bucket = ?1 AND path = ?2",
+            "SELECT etag, digest, body, size FROM files WHERE bucket = ?1 AND path = ?2",
         )?;
         let mut rows = statement.query(params![bucket.id, path.as_str()])?;
         let Some(row) = rows.next()? else {
@@ -393,6 +431,7 @@ impl Group<'_> {
             etag: stored_etag(etag)?,
             digest: BlobId::new(row.get(1)?),
             body: row.get(2)?,
+            size: unsigned(row.get(3)?)?,
         }))
     }
 
@@ -447,14 +486,18 @@ impl Group<'_> {
     fn commit(mut self) -> Result<(Applied, Vec<(Address, u64)>), IndexError> {
         let mut revoked = Vec::new();
         {
-            let mut statement = self
-                .transaction
-                .prepare_cached("UPDATE buckets SET seq = ?2, oldest_valid = ?3 WHERE id = ?1")?;
+            let mut statement = self.transaction.prepare_cached(STORE_BUCKET)?;
             for (address, bucket) in self.buckets {
                 if bucket.changed == Changed::No {
                     continue;
                 }
-                statement.execute(params![bucket.id, bucket.seq, signed(bucket.oldest_valid)])?;
+                statement.execute(params![
+                    bucket.id,
+                    bucket.seq,
+                    signed(bucket.oldest_valid),
+                    signed(bucket.usage.files),
+                    signed(bucket.usage.bytes),
+                ])?;
                 self.applied.changed.push(address);
                 if bucket.changed == Changed::Revocation {
                     revoked.push((address, bucket.oldest_valid));

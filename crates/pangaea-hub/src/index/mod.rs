@@ -26,13 +26,14 @@ use rusqlite::ErrorCode;
 
 use crate::auth::Grant;
 use crate::blobs::{BlobId, StagedBlob};
+use crate::quota::{OverQuota, Usage};
 
 pub(crate) use adopt::{Adopted, AdoptedFile, Known, Lookup};
 pub(crate) use apply::{Applied, Writer};
 pub(crate) use changes::{Feed, FeedPage, FeedRequest, Found, Position};
 pub(crate) use copy::{CopyError, IndexCopy, NamedBlob, companions, remove_with_companions};
 pub(crate) use list::{History, ListRequest, Naming, parse_cursor};
-pub(crate) use schema::begin_new_history;
+pub(crate) use schema::{begin_new_history, counts_usage};
 pub(crate) use sqlite::{Index, Revocations, is_made, open_beside};
 
 /// The database, in the data folder.
@@ -55,6 +56,15 @@ pub(crate) struct Version {
     pub(crate) modified_ms: i64,
     pub(crate) digest: BlobId,
     pub(crate) body: StoredBody,
+}
+
+/// Where a file is to be put.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// What its bucket holds.
+    pub(crate) usage: Usage,
+    /// The size of the file that is there.
+    pub(crate) current: Option<u64>,
 }
 
 /// Where a version's bytes are.
@@ -173,6 +183,8 @@ pub(crate) enum Verdict {
     NoSuchFile,
     /// The token was revoked since the request began.
     Unauthorized(AuthError),
+    /// The bucket would hold more than it may.
+    OverQuota(OverQuota),
     /// Another change of the same [`Unit::All`] was refused.
     Undone,
 }

@@ -11,7 +11,7 @@ use super::IndexError;
 
 /// What makes format 1 of nothing, format 2 of format 1, and so on. Steps are never changed, only
 /// added: indexes that have taken them are out there.
-const STEPS: [&str; 2] = [TABLES, REMOVALS];
+const STEPS: [&str; 3] = [TABLES, REMOVALS, USAGE];
 
 /// Bodies are kept apart from the file rows so that a listing walks small rows only.
 const TABLES: &str = "
@@ -61,8 +61,25 @@ CREATE TABLE feed (
 ) STRICT;
 ";
 
+/// What each bucket holds, counted once here and kept true by every change from then on.
+const USAGE: &str = "
+ALTER TABLE buckets ADD COLUMN files INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE buckets ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE buckets SET (files, bytes) =
+    (SELECT count(*), coalesce(sum(size), 0) FROM files WHERE bucket = id);
+";
+
 /// The format after [`REMOVALS`].
 const FIRST_WITH_EPOCH: i64 = 2;
+
+/// The format after [`USAGE`].
+const FIRST_WITH_USAGE: i64 = 3;
+
+/// Whether an index, which may be one of an older hub, counts what buckets hold.
+pub(crate) fn counts_usage(connection: &Connection) -> Result<bool, IndexError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(found >= FIRST_WITH_USAGE)
+}
 
 /// The identity of an index's history. Sequence numbers mean something only beside it.
 pub(crate) type Epoch = [u8; 16];
@@ -166,7 +183,7 @@ mod tests {
         old.execute_batch(
             "PRAGMA user_version = 1;
              INSERT INTO buckets (address, seq, oldest_valid) VALUES ('A', 7, 5);
-             INSERT INTO files VALUES (1, 'a', 1, 't', 'text/plain', 3, 6, x'00', NULL);",
+             INSERT INTO files VALUES (1, 'a', 11, 't', 'text/plain', 3, 6, x'00', NULL);",
         )
         .unwrap();
         drop(old);
@@ -177,6 +194,10 @@ mod tests {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         );
         assert_eq!(bucket, Ok((7, 5, 7)));
+        let usage = connection.query_row("SELECT files, bytes FROM buckets", (), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+        assert_eq!(usage, Ok((1, 11)));
         let file = connection.query_row("SELECT path, seq FROM files", (), |row| {
             Ok((row.get::<_, String>(0)?, row.get(1)?))
         });

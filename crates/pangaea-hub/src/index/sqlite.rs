@@ -14,8 +14,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
 use super::schema::{Epoch, load_epoch, migrate, refuse_newer};
-use super::{FileKey, IndexError, StoredBody, Version};
+use super::{FileKey, IndexError, Place, StoredBody, Version};
 use crate::blobs::BlobId;
+use crate::quota::Usage;
 
 const FIND_FILE: &str = "
 SELECT f.size, f.etag, f.content_type, f.modified_ms, f.digest, b.data
@@ -23,6 +24,11 @@ FROM buckets k
 JOIN files f ON f.bucket = k.id
 LEFT JOIN bodies b ON b.id = f.body
 WHERE k.address = ?1 AND f.path = ?2";
+
+const FIND_PLACE: &str = "
+SELECT k.files, k.bytes, f.size FROM buckets k
+LEFT JOIN files f ON f.bucket = k.id AND f.path = ?2
+WHERE k.address = ?1";
 
 const FIND_TAG: &str = "
 SELECT f.etag FROM files f
@@ -144,6 +150,30 @@ impl Index {
                 return Ok(None);
             };
             stored_etag(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map(Some)
+        })
+        .await
+    }
+
+    /// What a bucket holds, and the size of one of its files, if it is there.
+    pub(crate) async fn find_place(&self, key: FileKey) -> Result<Place, IndexError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(FIND_PLACE)?;
+            let row = statement
+                .query_row((key.bucket.as_str(), key.path.as_str()), |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .optional()?;
+            let Some((files, bytes, current)) = row else {
+                return Ok(Place::default());
+            };
+            let current: Option<i64> = current;
+            Ok(Place {
+                usage: Usage {
+                    files: unsigned(files)?,
+                    bytes: unsigned(bytes)?,
+                },
+                current: current.map(unsigned).transpose()?,
+            })
         })
         .await
     }

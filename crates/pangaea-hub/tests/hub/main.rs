@@ -25,6 +25,8 @@ mod info;
 mod list;
 mod node;
 mod old_client;
+mod quota;
+mod rate;
 mod reads;
 mod slow;
 mod stock_files;

@@ -166,7 +166,7 @@ fn every_mistake_is_named_with_its_line_and_what_to_write() {
     let problems = place.problems();
     let expected = [
         "hub.toml:1: there is no setting outside of a section `name`: the sections are [listen], \
-         [storage], [access], [limits], [reads], [changes], [tls], [proxy], [admin], [log]",
+         [storage], [access], [limits], [quota], [rates], [reads], [changes], [tls], [proxy], [admin], [log]",
         "hub.toml:3: there is no setting listen.adress: [listen] has address, public_url, read_url",
         "hub.toml:4: there is no setting listen.page_entries: `page_entries` belongs into [limits]",
         "hub.toml:5: listen.public_url takes a URL, such as \"https://hub.example.com\": it begins \
@@ -174,7 +174,7 @@ fn every_mistake_is_named_with_its_line_and_what_to_write() {
         "hub.toml:7: limits.page_entries takes a whole number from 1 to 4096, not 5000",
         "hub.toml:8: limits.idle_seconds takes a whole number from 1 to 3600, not \"long\"",
         "hub.toml:9: there is no section `tsl`: the sections are [listen], [storage], [access], \
-         [limits], [reads], [changes], [tls], [proxy], [admin], [log]",
+         [limits], [quota], [rates], [reads], [changes], [tls], [proxy], [admin], [log]",
         "hub.toml:12: access.legacy_tokens takes one of \"accept\", \"refuse\", not false",
         "hub.toml:13: access.allow takes a list of bucket addresses: \"1Nobody\": ",
         "hub.toml:15: admin.token does not belong into this file: write the token into a file of \

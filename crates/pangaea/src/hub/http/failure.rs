@@ -48,6 +48,10 @@ impl Refusal {
             StatusCode::UNAUTHORIZED if self.is_trouble_with_revocation() => self.unreachable(),
             StatusCode::UNAUTHORIZED => HubError::Unauthorized { message: words },
             StatusCode::CONFLICT => HubError::Busy { message: words },
+            // What the hub says tells how much is used and how much may be.
+            StatusCode::PAYLOAD_TOO_LARGE if self.body.name() == Some(ErrorName::QuotaExceeded) => {
+                HubError::Refused { message: words }
+            }
             StatusCode::PAYLOAD_TOO_LARGE => too_large(call),
             StatusCode::INTERNAL_SERVER_ERROR if self.concerns_one_file(call) => HubError::Busy {
                 message: format!("it failed inside the hub ({words})"),
@@ -297,6 +301,11 @@ mod tests {
         );
         let text = error(413, "", CHANGE).to_string();
         assert!(text.contains("larger than its limit of 20 MB;"), "{text}");
+        let full = r#"{"message":"The bucket is full","error":"QuotaExceededError"}"#;
+        assert_eq!(
+            error(413, full, CHANGE).to_string(),
+            "the hub refuses this: The bucket is full (413)"
+        );
         assert_eq!(megabytes(1_572_864), "1.5 MB");
     }
 

@@ -197,6 +197,22 @@ async fn what_is_too_large_is_not_even_sent() {
 }
 
 #[tokio::test]
+async fn what_a_bucket_has_no_room_for_is_refused_for_good_and_says_so() {
+    let folder = TempDir::new().unwrap();
+    let mut config = HubConfig::new(folder.path(), SocketAddr::from(([127, 0, 0, 1], 0)));
+    config.quota.each.bytes = Some(10);
+    let server = HubServer::start(config).await.unwrap();
+    let hub = client(server.url());
+    create(&hub, "a", "12345").await.unwrap();
+    let error = create(&hub, "b", "123456").await.unwrap_err();
+    assert!(matches!(error, HubError::Refused { .. }), "{error:?}");
+    let words = "it holds 5 of the 10 bytes that it may";
+    assert!(error.to_string().contains(words), "{error}");
+    assert_eq!(create(&hub, "b", "12345").await.unwrap(), done("12345"));
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn odd_types_are_refused_before_they_are_sent() {
     let (_folder, server, hub) = hub_and_client().await;
     for kind in [
