@@ -22,6 +22,7 @@ pub fn run() -> Result<()> {
     // The end-to-end tests start the programs, which `cargo test` alone would not build for them.
     steps.step("programs", || passed(check("build --workspace --bins")));
     steps.step("tests", || passed(check("test --workspace --no-fail-fast")));
+    steps.step("plain tests", || passed(plain()));
     steps.finish()
 }
 
@@ -43,6 +44,15 @@ fn docs() -> Result<()> {
     command
         .args(["doc", "--workspace", "--lib", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings");
+    call(command)
+}
+
+/// What devices and a hub do together, once more as on a stock hub: without any acceleration.
+fn plain() -> Result<()> {
+    let mut command = cargo();
+    command
+        .args("test -p pangaea -p pangaea-e2e --test replica --test e2e".split(' '))
+        .env("PANGAEA_PLAIN_HUB", "1");
     call(command)
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pangaea::hub::Hub;
+use pangaea::hub::HubError;
 use pangaea::hub::HubNews;
 use pangaea::hub::http::HttpHub;
 use pangaea::mirror::FolderEvent;
@@ -47,6 +48,8 @@ const SIGN_IN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// After a hub that does not tell of changes, or cannot be reached, it is asked again for news.
 const NEWS_PAUSE: Duration = Duration::from_secs(5);
+/// A hub that tells of changes is asked for all of them so often all the same.
+const TOLD_POLL_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Between doing all that can be done and looking again.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// While much is going on, onlookers are told so often.
@@ -123,7 +126,7 @@ impl Follower<'_> {
         self.poll_at = Instant::now() + self.options.poll_interval;
         self.opened.replica.scan_folder().await?;
         let hub = Arc::clone(&self.opened.hub);
-        let mut news = Box::pin(next_news(Arc::clone(&hub)));
+        let mut news = Box::pin(next_news(Arc::clone(&hub), Duration::ZERO));
         let mut is_busy = true;
         loop {
             let wake_at = self.wake_at();
@@ -141,14 +144,12 @@ impl Follower<'_> {
                         self.tell_live(&self.opened.replica.status());
                     }
                 }
-                () = &mut news, if !is_busy => {
-                    news = Box::pin(next_news(Arc::clone(&hub)));
-                    // While it is unwell, the engine knows when to ask again.
-                    if self.opened.replica.status().hub == HubState::Ready {
-                        self.poll_at = Instant::now() + self.options.poll_interval;
-                        self.opened.replica.begin_round();
-                        is_busy = true;
-                    }
+                // While the hub is unwell, the engine knows when to ask it again.
+                told = &mut news, if !is_busy && !self.is_waiting => {
+                    let pause = if told.is_ok() { Duration::ZERO } else { NEWS_PAUSE };
+                    news = Box::pin(next_news(Arc::clone(&hub), pause));
+                    self.opened.replica.begin_round();
+                    is_busy = true;
                 }
                 () = tokio::time::sleep_until(wake_at), if !is_busy => {
                     self.wake().await?;
@@ -185,6 +186,9 @@ impl Follower<'_> {
         }
         if now >= self.poll_at {
             self.poll_at = now + self.options.poll_interval;
+            if self.opened.hub.tells_news().await {
+                self.poll_at = now + self.options.poll_interval.max(TOLD_POLL_INTERVAL);
+            }
             match self.opened.replica.status().hub {
                 HubState::Ready => self.opened.replica.begin_round(),
                 HubState::Paused { .. } => {
@@ -410,11 +414,13 @@ impl Follower<'_> {
     }
 }
 
-/// Ends when the hub says that something changed in the bucket.
-async fn next_news(hub: Arc<HttpHub>) {
-    while !matches!(hub.news().await, Ok(HubNews::Changed)) {
+/// Ends when the hub says that something changed in the bucket, or cannot be waited on.
+async fn next_news(hub: Arc<HttpHub>, pause: Duration) -> Result<(), HubError> {
+    tokio::time::sleep(pause).await;
+    while hub.news().await? == HubNews::NotTold {
         tokio::time::sleep(NEWS_PAUSE).await;
     }
+    Ok(())
 }
 
 fn is_waiting(status: &Status) -> bool {

@@ -28,6 +28,19 @@ fn changes_travel_by_themselves_in_both_directions() {
 }
 
 #[test]
+fn a_hub_that_tells_of_changes_need_not_be_asked() {
+    let hub = HubProcess::start();
+    let place = Place::with_mirrors(&hub.url, &["a", "b"]);
+    let seldom = ["sync", "b", "--watch", "--poll", "3600"];
+    let b = Running::start(&place, &seldom);
+    b.wait_for("settled");
+    place.write("a/from-a.txt", "a");
+    place.run(&["sync", "a"]).ok();
+    b.wait_for_path("received", Some("from-a.txt"));
+    assert_eq!(b.interrupt(), Some(0));
+}
+
+#[test]
 fn a_hub_that_goes_and_comes_is_waited_for() {
     let mut hub = HubProcess::start();
     let place = Place::with_mirrors(&hub.url, &["a", "b"]);

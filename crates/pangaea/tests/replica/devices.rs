@@ -60,6 +60,12 @@ impl World {
         self.hub = Some(Hub::start(config).await.unwrap());
     }
 
+    /// The hub itself, without a replica.
+    pub fn hub_client(&self) -> HttpHub {
+        let key = SecretKey::from_hex(KEY).unwrap();
+        HttpHub::new(hub_config(&self.url, &key)).unwrap()
+    }
+
     /// Opens a device, for the first time or again.
     pub async fn device(&self, name: &str) -> Device {
         let folder = self.temp.path().join(name);

@@ -1,13 +1,19 @@
 //! What two people who edit offline expect to find afterwards.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use gaia::path::FilePath;
 use pangaea::body::Body;
+use pangaea::hub::Hub;
+use pangaea::hub::HubBody;
+use pangaea::hub::HubOutcome;
 use pangaea::replica::RoundEnd;
 use pangaea::store::RowQuery;
 use pangaea_core::engine::HubState;
 use pangaea_core::io::Choice;
 use pangaea_core::io::Side;
+use pangaea_core::plan::Condition;
+use pangaea_core::state::ProblemKind;
 
 use crate::devices::Device;
 use crate::devices::World;
@@ -209,5 +215,40 @@ async fn a_text_of_half_a_megabyte_is_merged_like_a_small_one() {
         a.replica.conflicts().is_empty(),
         "{:?}",
         a.replica.conflicts()
+    );
+}
+
+/// I-15: a hub, or whoever has its disk, cannot slip other bytes under a version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_not_what_their_version_says_are_set_aside() {
+    let (world, mut a, mut b) = pair().await;
+    a.write("a.txt", "one\n");
+    a.sync().await;
+    b.sync().await;
+    a.write("a.txt", "two\n");
+    a.sync().await;
+
+    let hub = world.hub_client();
+    let path = FilePath::parse("a.txt").unwrap();
+    let stored = hub.read(&path).await.unwrap().unwrap();
+    let (tag, content_type) = (stored.tag.unwrap(), stored.content_type);
+    let chunks: Vec<_> = stored.body.map(Result::unwrap).collect().await;
+    let torn = HubBody::Bytes(chunks.concat()[..40].to_vec().into());
+    let condition = Condition::Replace(tag);
+    let written = hub.write(&path, &content_type, torn, &condition).await;
+    assert!(matches!(written.unwrap(), HubOutcome::Done(_)));
+
+    b.write("other.txt", "goes on\n");
+    assert!(matches!(b.round().await, RoundEnd::Left(_)));
+    let problems: Vec<_> = b.replica.problems().collect();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].0, &path);
+    assert_eq!(problems[0].1.kind, ProblemKind::Damaged, "{problems:?}");
+    assert_eq!(b.read("a.txt").as_deref(), Some("one\n"));
+    assert!(
+        hub.read(&FilePath::parse("other.txt").unwrap())
+            .await
+            .unwrap()
+            .is_some()
     );
 }

@@ -109,6 +109,11 @@ impl Kept {
 }
 
 impl HttpHub {
+    /// Whether waiting for news is worth while: the hub tells them, and was listed.
+    pub async fn tells_news(&self) -> bool {
+        self.feed.kept.lock().await.is_some()
+    }
+
     /// Lists the bucket: from what is kept and what changed since, or as a whole.
     pub(super) async fn list_followed(&self) -> Result<HubListing, HubError> {
         let session = self.session().await?;
