@@ -13,6 +13,7 @@ mod fetches;
 mod gather;
 mod listing;
 mod reads;
+mod resume;
 mod session;
 mod transport;
 mod upload;

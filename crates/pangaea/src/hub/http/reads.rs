@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gaia::etag::ETag;
+use gaia::hub_info::feature;
 use gaia::limits::LISTING_BYTES_MAX;
 use gaia::listing::ListRequest;
 use gaia::path::FilePath;
@@ -21,6 +22,7 @@ use super::failure;
 use super::failure::Call;
 use super::listing::Pages;
 use super::parse_url;
+use super::resume;
 use super::session::Session;
 use super::transport::Answer;
 use super::transport::NoAnswer;
@@ -101,7 +103,7 @@ impl HttpHub {
     pub(super) async fn read_file(&self, path: &FilePath) -> Result<Option<HubRead>, HubError> {
         let session = self.session().await?;
         let url = parse_url(&session.info.read_url(&self.bucket, path))?;
-        let answer = match self.transport.fetch(Method::GET, url).await {
+        let answer = match self.transport.fetch(Method::GET, url.clone()).await {
             Ok(answer) => answer,
             Err(no_answer) => return Err(self.explain(&session, path, no_answer).await),
         };
@@ -130,12 +132,19 @@ impl HttpHub {
             .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
             .map_or(0, |since| since.as_secs());
         let size = answer.size();
+        let large = size.filter(|size| *size >= resume::RESUMED_BYTES_MIN);
+        let body = match (large, &tag) {
+            (Some(size), Some(tag)) if session.info.offers(feature::RANGE) => {
+                resume::into_stream(self.clone(), url, (tag.clone(), size), answer)
+            }
+            _ => answer.into_stream(),
+        };
         Ok(Some(HubRead {
             tag,
             content_type,
             size,
             modified_s,
-            body: answer.into_stream(),
+            body,
         }))
     }
 

@@ -6,6 +6,7 @@ mod gathered;
 mod listings;
 mod raw;
 mod real;
+mod resumed;
 mod transfers;
 
 use futures_util::StreamExt;
