@@ -1,7 +1,7 @@
 //! Developer tasks: `cargo xtask setup|test|web|bench`.
 //!
 //! What lives here is what people who work on Pangaea need: installing what the tests use, running every check that
-//! continuous integration runs, checking that the browser crates build, and measuring against rclone. Nothing that a
+//! continuous integration runs, checking that the browser crates build, and measuring. Nothing that a
 //! user of the product needs lives here.
 
 #![expect(
@@ -30,8 +30,8 @@ enum Task {
     Test,
     /// Check that the crates meant for the browser build for wasm32.
     Web,
-    /// Measure Pangaea against rclone on a tree of small files.
-    Bench(bench::Options),
+    /// Measure Pangaea against rclone on a tree of small files, or the hub alone.
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Test => test::run(),
         Task::Web => web::run(),
-        Task::Bench(options) => bench::run(&options),
+        Task::Bench(bench) => bench::run(&bench),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

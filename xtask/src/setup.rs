@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::cargo::{cargo, output, program, root, run as call, succeeds};
 use crate::web;
 
+/// Where Debian has nginx; it is not on everybody's path.
+pub const NGINX_PROGRAM: &str = "/usr/sbin/nginx";
+
 /// Makes sure that everything the tests use is installed.
 pub fn run() -> Result<()> {
     debian_packages()?;
@@ -18,8 +21,13 @@ pub fn run() -> Result<()> {
 }
 
 fn debian_packages() -> Result<()> {
-    // rclone is what the benchmark measures against.
-    let mut wanted = vec!["rclone"];
+    // rclone and nginx are what the benchmarks measure against; wrk and curl are what they measure the hub with.
+    let mut wanted = vec!["rclone", "wrk", "curl"];
+    // Any of its packages will do.
+    let brings_nginx = !Path::new(NGINX_PROGRAM).is_file();
+    if brings_nginx {
+        wanted.push("nginx-light");
+    }
     if web::rustup_has_target() {
         println!("rustup has the browser target: Debian's second Rust toolchain is not needed");
     } else {
@@ -45,7 +53,27 @@ fn debian_packages() -> Result<()> {
     install
         .args(["install", "-q", "-y", "--no-install-recommends"])
         .args(missing);
-    call(install)
+    if brings_nginx {
+        // The package would start a web server; only the program is wanted.
+        service("mask")?;
+    }
+    let installed = call(install);
+    if brings_nginx {
+        service("unmask")?;
+        service("disable")?;
+    }
+    installed
+}
+
+/// Does something to the service that the nginx package brings. Where there is no systemd there is nothing to do.
+fn service(verb: &str) -> Result<()> {
+    if !succeeds(with_arguments(program("systemctl"), &["--version"])) {
+        return Ok(());
+    }
+    call(with_arguments(
+        as_root("systemctl")?,
+        &[verb, "nginx.service"],
+    ))
 }
 
 fn is_installed(package: &str) -> bool {

@@ -18,7 +18,7 @@ pub struct Floor {
     pub promise: String,
     /// What was measured.
     pub measured: String,
-    held: bool,
+    pub(super) held: bool,
 }
 
 impl Floor {

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: Pangaea against rclone, side by side, on a tree of small files.
+//! `cargo xtask bench`: Pangaea against rclone, side by side, on a tree of small files. `cargo xtask bench hub` is in
+//! `hub`.
 //!
 //! Every contender goes through the same scenarios with its own server on loopback and folders on one file system. The
 //! contenders take turns within each run, so that what else the machine does falls on all of them, and the medians
@@ -6,6 +7,7 @@
 
 mod contender;
 mod floors;
+mod hub;
 mod process;
 mod report;
 mod tree;
@@ -20,9 +22,33 @@ use self::report::Report;
 use self::tree::Shape;
 use crate::cargo::{cargo, run as call, target_dir};
 
-/// What can be chosen on the command line.
+/// Which benchmark, and what can be chosen.
 #[derive(clap::Args)]
-pub struct Options {
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Bench {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(clap::Subcommand)]
+enum Other {
+    /// Measure the hub under load, against an empty server and nginx; fails when a floor is missed.
+    Hub(hub::Options),
+}
+
+/// Runs the benchmark that was chosen.
+pub fn run(bench: &Bench) -> Result<()> {
+    match &bench.other {
+        Some(Other::Hub(options)) => hub::run(options),
+        None => against_rclone(&bench.options),
+    }
+}
+
+/// What can be chosen of the comparison with rclone.
+#[derive(clap::Args)]
+struct Options {
     /// How many times everything is run; the medians are over these.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -92,7 +118,7 @@ impl Scenario {
 }
 
 /// Builds the program, measures, and reports.
-pub fn run(options: &Options) -> Result<()> {
+fn against_rclone(options: &Options) -> Result<()> {
     let target = target_dir()?;
     let contenders = choose(options.only.as_deref())?;
     let mut build = cargo();

@@ -80,6 +80,35 @@ impl Server {
     }
 }
 
+impl Server {
+    /// How much memory it has resident now.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most memory it had resident since [`Self::forget_peak`].
+    pub fn peak_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Begins to look for the peak of its memory anew.
+    pub fn forget_peak(&self) -> Result<()> {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(&file, "5").with_context(|| format!("cannot write {file}"))
+    }
+
+    fn status_bytes(&self, name: &str) -> Result<u64> {
+        let file = format!("/proc/{}/status", self.child.id());
+        let status =
+            std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+        let kibibytes: Option<u64> = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok());
+        Ok(kibibytes.with_context(|| format!("{file} says nothing of {name}"))? * 1024)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to kill and nothing to report.
