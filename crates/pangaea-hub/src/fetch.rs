@@ -120,7 +120,7 @@ struct Answer {
 
 /// What a look-up led to.
 enum Found {
-    Version(FileKey, Version),
+    Version(FileKey, Arc<Version>),
     Nothing,
     NoPath,
     Failed,

@@ -256,8 +256,7 @@ fn open(
     let (suspects, suspected) = mpsc::unbounded_channel();
     let blobs = Blobs::open(&folder, suspects).map_err(failed)?;
     let (index, connection) = Index::open(&folder.join(INDEX_FILE), READERS)?;
-    let revocations = Arc::clone(index.revocations());
-    let writer = Writer::new(connection, revocations, config.removals_kept)?;
+    let writer = Writer::new(connection, &index, config.removals_kept)?;
     let (committer, commits) = Committer::start(writer, Arc::clone(&blobs)).map_err(failed)?;
     let sweeper = tokio::spawn(gc::run(
         index.clone(),

@@ -199,7 +199,7 @@ pub fn import(
         source: &source,
         blobs,
         // What was removed is the hub's to forget.
-        writer: Writer::new(connection, Arc::clone(index.revocations()), Duration::MAX)?,
+        writer: Writer::new(connection, &index, Duration::MAX)?,
         lookup: Lookup::open(&index_file)?,
         originals,
         group: Group::default(),

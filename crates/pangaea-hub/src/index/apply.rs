@@ -13,10 +13,11 @@ use gaia::etag::ETag;
 use gaia::path::FilePath;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::cache::Cache;
 use super::sqlite::{Revocations, signed, stored_etag, unsigned};
 use super::{
-    Adopted, Change, Condition, DeleteChange, FileKey, IndexError, NewBody, Part, RevokeChange,
-    StoreChange, Unit, Verdict, removals,
+    Adopted, Change, Condition, DeleteChange, FileKey, Index, IndexError, NewBody, Part,
+    RevokeChange, StoreChange, Unit, Verdict, removals,
 };
 use crate::blobs::BlobId;
 use crate::quota::Usage;
@@ -38,6 +39,7 @@ const FORGET_BESIDE_MAX: usize = 1_000;
 pub(crate) struct Writer {
     connection: Connection,
     revocations: Arc<Revocations>,
+    cache: Arc<Cache>,
     keep_removals: Duration,
 }
 
@@ -56,12 +58,13 @@ impl Writer {
     /// Takes the connection, and drops what was removed longer ago than is kept.
     pub(crate) fn new(
         connection: Connection,
-        revocations: Arc<Revocations>,
+        index: &Index,
         keep_removals: Duration,
     ) -> Result<Self, IndexError> {
         let mut writer = Self {
             connection,
-            revocations,
+            revocations: Arc::clone(index.revocations()),
+            cache: Arc::clone(index.cache()),
             keep_removals,
         };
         let before_ms = ago_ms(now_ms(), keep_removals);
@@ -80,6 +83,8 @@ impl Writer {
     pub(crate) fn apply(&mut self, parts: &[Part<'_>]) -> Result<Applied, IndexError> {
         let mut group = Group {
             transaction: self.connection.transaction()?,
+            cache: &self.cache,
+            touched: Vec::new(),
             now_ms: now_ms(),
             buckets: BTreeMap::new(),
             applied: Applied::default(),
@@ -103,6 +108,8 @@ impl Writer {
     pub(crate) fn adopt(&mut self, adopted: &[Adopted]) -> Result<(), IndexError> {
         let mut group = Group {
             transaction: self.connection.transaction()?,
+            cache: &self.cache,
+            touched: Vec::new(),
             now_ms: now_ms(),
             buckets: BTreeMap::new(),
             applied: Applied::default(),
@@ -119,6 +126,9 @@ impl Writer {
 /// group's changes touch them.
 struct Group<'a> {
     transaction: Transaction<'a>,
+    cache: &'a Cache,
+    /// Paths whose versions change, and perhaps some that do not after all.
+    touched: Vec<FileKey>,
     now_ms: i64,
     buckets: BTreeMap<Address, Bucket>,
     applied: Applied,
@@ -243,6 +253,7 @@ impl Group<'_> {
         archive_to: Option<&FilePath>,
         version: &NewVersion<'_>,
     ) -> Result<(), IndexError> {
+        self.touched.push(key.clone());
         let mut reusable = None;
         let mut replaced = None;
         match (current, archive_to) {
@@ -288,6 +299,7 @@ impl Group<'_> {
         if let Some(refusal) = refusal(&change.condition, Some(&current)) {
             return Ok(refusal);
         }
+        self.touched.push(change.key.clone());
         if let Some(history) = &change.archive_to {
             self.rename(bucket, &change.key, history)?;
             self.record_removal(bucket, &change.key)?;
@@ -469,6 +481,10 @@ impl Group<'_> {
     }
 
     fn rename(&mut self, bucket: Bucket, from: &FileKey, to: &FilePath) -> Result<(), IndexError> {
+        self.touched.push(FileKey {
+            bucket: from.bucket,
+            path: to.clone(),
+        });
         let seq = self.next_seq(&from.bucket);
         removals::clear(&self.transaction, bucket.id, to)?;
         let mut statement = self.transaction.prepare_cached(
@@ -504,7 +520,9 @@ impl Group<'_> {
                 }
             }
         }
+        let change = self.cache.change(&self.touched);
         self.transaction.commit()?;
+        drop(change);
         Ok((self.applied, revoked))
     }
 }

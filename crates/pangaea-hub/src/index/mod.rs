@@ -8,6 +8,7 @@
 
 mod adopt;
 mod apply;
+mod cache;
 mod changes;
 mod copy;
 mod list;
@@ -40,7 +41,7 @@ pub(crate) use sqlite::{Index, Revocations, is_made, open_beside};
 pub(crate) const INDEX_FILE: &str = "index.sqlite3";
 
 /// One file of one bucket: the key by which versions are found, compared and ordered.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FileKey {
     pub(crate) bucket: Address,
     pub(crate) path: FilePath,
@@ -56,6 +57,9 @@ pub(crate) struct Version {
     pub(crate) modified_ms: i64,
     pub(crate) digest: BlobId,
     pub(crate) body: StoredBody,
+    /// Whether inline bytes are those of the digest, asked once when they came from the disk.
+    /// Those of a blob are verified by whoever reads it.
+    pub(crate) is_whole: bool,
 }
 
 /// Where a file is to be put.

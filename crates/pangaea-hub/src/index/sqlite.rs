@@ -13,6 +13,7 @@ use gaia::etag::ETag;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
+use super::cache::{Cache, Looked};
 use super::schema::{Epoch, load_epoch, migrate, refuse_newer};
 use super::{FileKey, IndexError, Place, StoredBody, Version};
 use crate::blobs::BlobId;
@@ -65,6 +66,7 @@ struct Readers {
     permits_max: u32,
     revocations: Arc<Revocations>,
     epoch: Epoch,
+    cache: Arc<Cache>,
 }
 
 impl Index {
@@ -82,6 +84,7 @@ impl Index {
             permits_max: u32::try_from(readers).unwrap_or(u32::MAX),
             revocations: Arc::new(revocations),
             epoch: load_epoch(&writer)?,
+            cache: Arc::new(Cache::new()),
         }));
         Ok((index, writer))
     }
@@ -95,16 +98,29 @@ impl Index {
         &self.0.epoch
     }
 
+    /// The versions that are kept in memory.
+    pub(super) fn cache(&self) -> &Arc<Cache> {
+        &self.0.cache
+    }
+
     /// The current version of a path, with an inline body if it has one, as of one moment.
-    pub(crate) async fn find(&self, key: FileKey) -> Result<Option<Version>, IndexError> {
+    pub(crate) async fn find(&self, key: &FileKey) -> Result<Option<Arc<Version>>, IndexError> {
+        let ticket = match self.cache().look(key) {
+            Looked::Found(version) => return Ok(Some(version)),
+            Looked::Missing(ticket) => ticket,
+        };
+        let (cache, key) = (Arc::clone(self.cache()), key.clone());
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(FIND_FILE)?;
-            let found = statement
-                .query_row((key.bucket.as_str(), key.path.as_str()), |row| {
-                    Ok(version_of(row))
-                })
-                .optional()?;
-            found.transpose()
+            let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
+            let Some(row) = rows.next()? else {
+                return Ok(None);
+            };
+            let version = Arc::new(version_of(row)?);
+            if version.is_whole {
+                cache.keep(&ticket, key, &version);
+            }
+            Ok(Some(version))
         })
         .await
     }
@@ -116,7 +132,7 @@ impl Index {
         &self,
         keys: Vec<Option<FileKey>>,
         bytes_max: usize,
-    ) -> Result<Vec<Option<Version>>, IndexError> {
+    ) -> Result<Vec<Option<Arc<Version>>>, IndexError> {
         self.read(move |connection| {
             let moment = connection.unchecked_transaction()?;
             let mut statement = moment.prepare_cached(FIND_FILE)?;
@@ -130,7 +146,7 @@ impl Index {
                     continue;
                 };
                 let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
-                let version = rows.next()?.map(version_of).transpose()?;
+                let version = rows.next()?.map(version_of).transpose()?.map(Arc::new);
                 if let Some(StoredBody::Inline(body)) = version.as_ref().map(|one| &one.body) {
                     bytes += body.len();
                 }
@@ -305,7 +321,7 @@ fn configure_writer(connection: &Connection) -> Result<(), IndexError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Checkpoints cost their own fsync: fewer and larger ones suit many small commits.
-    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.pragma_update(None, "cache_size", -32 * 1024)?;
     connection.set_prepared_statement_cache_capacity(32);
@@ -328,17 +344,22 @@ fn load_revocations(connection: &Connection) -> Result<Revocations, IndexError> 
 fn version_of(row: &Row<'_>) -> Result<Version, IndexError> {
     let etag: String = row.get(1)?;
     let digest: [u8; 32] = row.get(4)?;
-    let inline: Option<Vec<u8>> = row.get(5)?;
+    let digest = BlobId::new(digest);
+    let body = match row.get::<_, Option<Vec<u8>>>(5)? {
+        Some(bytes) => StoredBody::Inline(Bytes::from(bytes)),
+        None => StoredBody::Blob(digest),
+    };
     Ok(Version {
         size: unsigned(row.get(0)?)?,
         etag: stored_etag(&etag)?,
         content_type: row.get(2)?,
         modified_ms: row.get(3)?,
-        digest: BlobId::new(digest),
-        body: match inline {
-            Some(bytes) => StoredBody::Inline(Bytes::from(bytes)),
-            None => StoredBody::Blob(BlobId::new(digest)),
+        digest,
+        is_whole: match &body {
+            StoredBody::Inline(bytes) => BlobId::of(bytes) == digest,
+            StoredBody::Blob(_) => true,
         },
+        body,
     })
 }
 

@@ -30,7 +30,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 pub(crate) use self::blob::{BlobReader, next_piece};
 use self::conditions::{Outcome, Validators};
 use self::ranges::{Multipart, Segment, Wanted};
-use crate::blobs::{BlobId, Blobs};
+use crate::blobs::Blobs;
 use crate::error::{MISMATCH, Refusal};
 use crate::hub::Hub;
 use crate::index::{FileKey, Index, StoredBody, Version};
@@ -52,7 +52,7 @@ pub(crate) struct ReadRequest<'a> {
 
 /// A version whose bytes can no longer go away.
 pub(crate) struct Opened {
-    pub(crate) version: Version,
+    pub(crate) version: Arc<Version>,
     pub(crate) bytes: Source,
 }
 
@@ -94,18 +94,18 @@ pub(crate) async fn open_version(
     index: &Index,
     blobs: &Arc<Blobs>,
     key: &FileKey,
-    mut found: Option<Version>,
+    mut found: Option<Arc<Version>>,
 ) -> Result<Option<Opened>, Refusal> {
     for _ in 0..TRIES_MAX {
         let version = match found.take() {
             Some(version) => version,
-            None => match index.find(key.clone()).await? {
+            None => match index.find(key).await? {
                 Some(version) => version,
                 None => return Ok(None),
             },
         };
         let bytes = match &version.body {
-            StoredBody::Inline(bytes) if BlobId::of(bytes) != version.digest => {
+            StoredBody::Inline(_) if !version.is_whole => {
                 let id = version.digest;
                 let message = format!("bytes in the index are damaged: they are not {id}");
                 return Err(io::Error::other(message).into());
@@ -137,7 +137,7 @@ fn answer(hub: &Hub, request: &ReadRequest<'_>, opened: Opened) -> Result<Respon
         Outcome::Failed => {
             return Err(Refusal::Precondition {
                 message: MISMATCH,
-                current: Some(version.etag),
+                current: Some(version.etag.clone()),
             });
         }
     }

@@ -20,6 +20,7 @@ mod durability;
 mod events;
 mod faults;
 mod fetch;
+mod freshness;
 mod import;
 mod info;
 mod list;
