@@ -17,7 +17,8 @@ pub fn run() -> Result<()> {
     debian_packages()?;
     cargo_deny()?;
     stock_client("stacks", "@stacks/storage")?;
-    stock_client("blockstack", "blockstack")
+    stock_client("blockstack", "blockstack")?;
+    schemathesis()
 }
 
 fn debian_packages() -> Result<()> {
@@ -32,6 +33,9 @@ fn debian_packages() -> Result<()> {
         println!("rustup has the browser target: Debian's second Rust toolchain is not needed");
     } else {
         wanted.extend(web::DEBIAN_PACKAGES);
+    }
+    if !python_has_venv() {
+        wanted.push("python3-venv");
     }
     let missing: Vec<&str> = wanted
         .into_iter()
@@ -127,6 +131,49 @@ fn stock_client(folder: &str, package: &str) -> Result<()> {
         .current_dir(&folder);
     call(install)?;
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+fn schemathesis() -> Result<()> {
+    let folder = root().join("testing/kit/schemathesis");
+    let requirements = folder.join("requirements.txt");
+    let wanted = read(&requirements)?;
+    let environment = folder.join(".venv");
+    let python = environment.join("bin/python");
+    let stamp = environment.join("made-from-requirements.txt");
+    let works = || {
+        succeeds(with_arguments(
+            program(&python),
+            &["-m", "schemathesis.cli", "--version"],
+        ))
+    };
+    if stamp.is_file() && read(&stamp)? == wanted && works() {
+        println!("Schemathesis: there");
+        return Ok(());
+    }
+    println!("installing Schemathesis, which the tests check the hub's OpenAPI document with");
+    let mut make = with_arguments(program("python3"), &["-m", "venv", "--clear"]);
+    make.arg(&environment);
+    call(make)?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+    ];
+    let mut install = with_arguments(program(&python), &pip);
+    install.arg("--requirement").arg(&requirements);
+    call(install)?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+/// Whether Python can make environments; Debian's own cannot without a package more.
+fn python_has_venv() -> bool {
+    succeeds(with_arguments(
+        program("python3"),
+        &["-c", "import ensurepip, venv"],
+    ))
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -20,6 +20,8 @@ pub const STATUS_TOGETHER: u16 = 424;
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "BatchKind"))]
 pub enum Kind {
     /// Stores the bytes that follow.
     Store,
@@ -31,6 +33,8 @@ pub enum Kind {
 /// because it could be a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "BatchOperation"))]
 pub struct Operation {
     /// What is to be done.
     pub op: Kind,
@@ -72,6 +76,8 @@ impl FrameHead for Operation {
 
 /// The answer to a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "BatchReply"))]
 pub struct Reply {
     /// One for each operation, in order.
     pub results: Vec<Outcome>,
@@ -79,6 +85,8 @@ pub struct Reply {
 
 /// What became of one operation: what a single request would have been told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "BatchOutcome"))]
 pub struct Outcome {
     /// 202 if it was applied, else the status of the refusal.
     pub status: u16,

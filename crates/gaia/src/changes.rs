@@ -41,6 +41,7 @@ pub const EVENT_EXPIRED: &str = "expired";
 /// can stand in a URL and in a header as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cursor(String);
 
 impl Cursor {
@@ -148,6 +149,8 @@ fn whole(text: &str) -> Option<u64> {
 
 /// An answer as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "ChangesPage"))]
 pub struct ChangesPage<E = ChangeEntry> {
     /// Every path that changed, once, in the order of its last change; `null` stands for some
     /// that were left out.
@@ -162,6 +165,7 @@ pub struct ChangesPage<E = ChangeEntry> {
 /// A path as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ChangeEntry {
     /// There is no such file any more.
     Removed(RemovedEntry),
@@ -171,6 +175,7 @@ pub enum ChangeEntry {
 
 /// The entry of a path at which there is no file any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RemovedEntry {
     /// Always false.
     #[serde(deserialize_with = "only_false")]

@@ -14,6 +14,8 @@ pub const MEDIA_TYPE: &str = "application/vnd.pangaea.files";
 
 /// The body of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "FetchRequest"))]
 pub struct Request {
     /// The paths as listings name them, not as URLs escape them.
     pub paths: Vec<String>,
@@ -22,6 +24,8 @@ pub struct Request {
 /// The first line of a frame of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "FetchAnswerHead"))]
 pub enum AnswerHead {
     /// One of the paths.
     File(FileHead),
@@ -40,6 +44,8 @@ impl AnswerHead {
 /// What there is to say of a path. Tag, type, length and bytes are those of one version.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "FetchFileHead"))]
 pub struct FileHead {
     /// The path, as it was asked for.
     pub name: String,

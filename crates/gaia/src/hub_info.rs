@@ -18,6 +18,7 @@ pub const PANGAEA_VERSION: u32 = 1;
 
 /// The JSON answer of `GET /hub_info`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HubInfo {
     /// The text that tokens for this hub carry.
     pub challenge_text: String,
@@ -40,6 +41,7 @@ pub struct HubInfo {
 
 /// The `pangaea` member of [`HubInfo`]: a hub's accelerations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Announcement {
     /// The version of this announcement.
     pub version: u32,

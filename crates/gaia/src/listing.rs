@@ -15,6 +15,7 @@ use crate::path::PathError;
 
 /// The body of a request for one page.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListRequest {
     /// The mark that the page before gave, or null for the first page.
     #[serde(default)]
@@ -29,6 +30,7 @@ pub struct ListRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// Most entries on the page; stock hubs do not know it.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = crate::limits::PAGE_ENTRIES_MAX)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
 }
@@ -37,6 +39,7 @@ pub struct ListRequest {
 /// came.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum PageMark {
     /// Text, as the documentation has it.
     Text(String),
@@ -63,16 +66,19 @@ pub type StatPage = Page<StatEntry>;
 
 /// An answer as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "PageOf{E}"))]
 pub struct Page<E> {
     /// The entries; `null` stands for some that were left out.
     pub entries: Vec<Option<E>>,
     /// Where the next page begins, or null when this is the last.
-    #[serde(default = "Option::default")]
+    #[serde(default)]
     pub page: Option<PageMark>,
 }
 
 /// An entry with `stat`, in the order of the stock hub.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatEntry {
     /// Always true in listings.
     #[serde(default = "yes")]

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// The answer to a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoreReply {
     /// Where the file can be read; the path in it is not escaped.
     #[serde(rename = "publicURL")]
@@ -16,6 +17,7 @@ pub struct StoreReply {
 
 /// The answer to a revocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusReply {
     /// `success`.
     pub status: String,
@@ -33,6 +35,7 @@ impl StatusReply {
 
 /// The body of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorBody {
     /// Words for people.
     #[serde(default)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 /// The body of a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RevokeRequest {
     /// Tokens must be issued at this time or later, in seconds since 1970.
     #[serde(rename = "oldestValidTimestamp")]

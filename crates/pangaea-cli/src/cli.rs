@@ -171,6 +171,9 @@ pub(crate) struct ServeArgs {
     /// Look whether the hub could start, print all settings, and start nothing
     #[arg(long)]
     pub(crate) check_config: bool,
+    /// Print what the hub answers to as an OpenAPI document, and start nothing
+    #[arg(long, conflicts_with = "check_config")]
+    pub(crate) print_openapi: bool,
     /// Where to listen; without it: 127.0.0.1:3000
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,

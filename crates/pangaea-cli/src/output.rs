@@ -84,7 +84,8 @@ impl Output {
         }
     }
 
-    fn text(&self, text: &str) -> Result<(), CliError> {
+    /// Prints text to people and programs alike.
+    pub(crate) fn text(&self, text: &str) -> Result<(), CliError> {
         if text.is_empty() {
             return Ok(());
         }

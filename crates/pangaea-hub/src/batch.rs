@@ -29,12 +29,13 @@ const BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 /// What the operations of a batch take up beside their bytes.
 const OVERHEAD_BYTES: usize = 64 * 1024;
 
-const TOO_MANY: Refusal = Refusal::TooMuch("A batch holds at most 1000 operations");
-const TOO_LARGE: Refusal = Refusal::TooMuch("A batch holds at most 16 megabytes");
+pub(crate) const TOO_MANY: Refusal = Refusal::TooMuch("A batch holds at most 1000 operations");
+pub(crate) const TOO_LARGE: Refusal = Refusal::TooMuch("A batch holds at most 16 megabytes");
 const NOT_WHOLE: Refusal = Refusal::BadRequest("Invalid batch: it ends in the middle");
 const BAD_DELETE: Refusal =
     Refusal::BadRequest("Invalid batch: a delete has no bytes, no type and no ifNoneMatch");
-const BAD_ATOMIC: Refusal = Refusal::BadRequest("Invalid query: atomic is true or false");
+pub(crate) const BAD_ATOMIC: Refusal =
+    Refusal::BadRequest("Invalid query: atomic is true or false");
 
 /// An operation with what came with it.
 struct Asked {

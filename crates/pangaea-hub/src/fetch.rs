@@ -38,9 +38,9 @@ use crate::write;
 /// Bytes that are looked up ahead of what is sent.
 const AHEAD_BYTES: usize = 256 * 1024;
 
-const TOO_MANY: Refusal = Refusal::TooMuch("A fetch names at most 1000 files");
-const TOO_LARGE: Refusal = Refusal::TooMuch("A fetch is at most one megabyte long");
-const BAD_JSON: Refusal = Refusal::BadRequest("Invalid JSON: expected {\"paths\":[…]}");
+pub(crate) const TOO_MANY: Refusal = Refusal::TooMuch("A fetch names at most 1000 files");
+pub(crate) const TOO_LARGE: Refusal = Refusal::TooMuch("A fetch is at most one megabyte long");
+pub(crate) const BAD_JSON: Refusal = Refusal::BadRequest("Invalid JSON: expected {\"paths\":[…]}");
 const BAD_PATH: Refusal = Refusal::BadRequest("A path is longer than any file's");
 
 /// `POST /fetch/{bucket}`

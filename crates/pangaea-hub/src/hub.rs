@@ -22,13 +22,13 @@ use crate::rates::Rates;
 use crate::reads::{self, ReadRequest};
 use crate::respond::{self, Body};
 use crate::room::Room;
-use crate::routes::{READ_PREFIX, Route, route};
+use crate::routes::{Endpoint, READ_PREFIX, Route, route};
 use crate::server::{Answers, ClientAddress, FORWARDED_PROTO, network};
 use crate::watched::Watched;
-use crate::{batch, changes, fetch, listing, write};
+use crate::{batch, changes, fetch, listing, openapi, write};
 
 /// What this hub offers beyond the stock protocol.
-const FEATURES: [&str; 8] = [
+pub(crate) const FEATURES: [&str; 8] = [
     feature::BATCH,
     feature::FETCH,
     feature::CHANGES,
@@ -217,9 +217,22 @@ impl Hub {
                 path,
             });
         };
-        match route {
-            Route::Store { bucket, path } => write::store(self, request, bucket, path).await,
-            Route::Read { bucket, path } => {
+        let (endpoint, bucket, path) = match route {
+            Route::To {
+                endpoint,
+                bucket,
+                path,
+            } => (endpoint, bucket, path),
+            Route::Preflight => return Ok(respond::preflight(METHODS, ALLOWED_HEADERS)),
+            Route::ReadPreflight => {
+                let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+                let allowed = asked.cloned().unwrap_or(READ_HEADERS);
+                return Ok(respond::preflight(READ_METHODS, allowed));
+            }
+        };
+        match endpoint {
+            Endpoint::Store => write::store(self, request, bucket, path).await,
+            Endpoint::Read => {
                 let headers = request.headers();
                 let read = ReadRequest {
                     method: &method,
@@ -229,33 +242,26 @@ impl Hub {
                 };
                 Ok(reads::read(self, &read).await)
             }
-            Route::Delete { bucket, path } => {
-                write::delete(self, request.headers(), bucket, path).await
-            }
-            Route::ListFiles { bucket } => {
+            Endpoint::Delete => write::delete(self, request.headers(), bucket, path).await,
+            Endpoint::ListFiles => {
                 let (head, body) = request.into_parts();
                 listing::list_files(self, &head.headers, body, bucket).await
             }
-            Route::Batch { bucket } => batch::batch(self, request, bucket).await,
-            Route::Fetch { bucket } => {
+            Endpoint::Batch => batch::batch(self, request, bucket).await,
+            Endpoint::Fetch => {
                 let (head, body) = request.into_parts();
                 fetch::fetch(self, &head.headers, body, bucket).await
             }
-            Route::RevokeAll { bucket } => {
+            Endpoint::RevokeAll => {
                 let (head, body) = request.into_parts();
                 listing::revoke_all(self, &head.headers, body, bucket).await
             }
-            Route::Changes { bucket } => {
+            Endpoint::Changes => {
                 let query = uri.query().unwrap_or("");
                 changes::changes(self, request.headers(), query, bucket).await
             }
-            Route::HubInfo => Ok(self.hub_info(&method, request.headers())),
-            Route::Preflight => Ok(respond::preflight(METHODS, ALLOWED_HEADERS)),
-            Route::ReadPreflight => {
-                let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
-                let allowed = asked.cloned().unwrap_or(READ_HEADERS);
-                Ok(respond::preflight(READ_METHODS, allowed))
-            }
+            Endpoint::HubInfo => Ok(self.hub_info(&method, request.headers())),
+            Endpoint::OpenApi => Ok(openapi::answer()),
         }
     }
 

@@ -44,6 +44,7 @@ mod hub;
 pub mod import;
 mod index;
 mod listing;
+pub mod openapi;
 mod quota;
 mod rates;
 mod reads;

@@ -17,12 +17,12 @@ use crate::write;
 /// paths needs a longer body than stock allows; nothing else may use the room.
 const BODY_BYTES_MAX: usize = REQUEST_BODY_BYTES_MAX + 4 * PATH_BYTES_MAX;
 
-const BAD_PREFIX: &str = "Invalid prefix: it must be text, no longer than a path";
+pub(crate) const BAD_PREFIX: &str = "Invalid prefix: it must be text, no longer than a path";
 const BAD_AFTER: &str = "Invalid after: it must be text, no longer than a path";
-const BAD_LIMIT: &str = "Invalid limit: it must be a whole number from 1 to 4096";
+pub(crate) const BAD_LIMIT: &str = "Invalid limit: it must be a whole number from 1 to 4096";
 
-const NO_TIMESTAMP: &str = "Invalid JSON: missing oldestValidTimestamp";
-const BAD_TIMESTAMP: &str = "Invalid JSON: oldestValidTimestamp is not a valid integer";
+pub(crate) const NO_TIMESTAMP: &str = "Invalid JSON: missing oldestValidTimestamp";
+pub(crate) const BAD_TIMESTAMP: &str = "Invalid JSON: oldestValidTimestamp is not a valid integer";
 
 /// `POST /list-files/{bucket}`
 pub(crate) async fn list_files(

@@ -65,7 +65,7 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 }
 
 /// An answer of JSON that has been written already.
-pub(crate) fn raw_json(status: StatusCode, json: Vec<u8>) -> Response<Body> {
+pub(crate) fn raw_json(status: StatusCode, json: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(bytes(json));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
@@ -91,9 +91,14 @@ pub(crate) fn preflight(methods: &'static str, headers: HeaderValue) -> Response
     response
 }
 
-/// The answer to a request that is refused.
+/// The answer to a request that is refused, which goes to the log as well.
 pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
     log(refusal);
+    refused(refusal)
+}
+
+/// What a refusal looks like to the client.
+pub(crate) fn refused(refusal: &Refusal) -> Response<Body> {
     let status = refusal.status();
     let message = refusal.to_string();
     let mut response = match refusal {

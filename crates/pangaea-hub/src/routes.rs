@@ -1,41 +1,102 @@
-//! Routes: takes the raw target of a request apart.
+//! Routes: the table of all that the hub answers, and which of it a request is about.
 //!
-//! Everything is split before anything is decoded, so an escaped slash can never turn one bucket
-//! into another. Which spellings of a path are one file is decided by `gaia::path`.
+//! Targets are split before anything is decoded, so an escaped slash can never turn one bucket
+//! into another. Which spellings of a path are one file is decided by `gaia::path`. What each
+//! route takes and answers is told to the world by `openapi`, from the same table.
 
 use http::Method;
 
 /// The beginning of the path below which files are read.
 pub(crate) const READ_PREFIX: &str = "/read/";
 
-/// What a request is about; addresses and paths are as they came over the wire.
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    HubInfo,
+    Store,
+    Delete,
+    ListFiles,
+    RevokeAll,
+    Read,
+    Changes,
+    Batch,
+    Fetch,
+    OpenApi,
+}
+
+/// One row of the table: which requests are for an endpoint.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) methods: &'static [Method],
+    prefix: &'static str,
+    rest: Rest,
+}
+
+/// What follows the prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Nothing, or a slash, which stock lets pass.
+    Nothing,
+    /// A bucket and nothing else: what stock hubs do not know need not be lenient as they are.
+    Bucket,
+    /// A bucket; what follows it is ignored, as stock does.
+    LeadingBucket,
+    /// A bucket and a path.
+    File,
+    /// The same; the bucket may be one of the names beside addresses that stock reads know.
+    ReadFile,
+}
+
+/// Every endpoint.
+pub(crate) static SHAPES: [Shape; 10] = {
+    const fn shape(
+        endpoint: Endpoint,
+        methods: &'static [Method],
+        prefix: &'static str,
+        rest: Rest,
+    ) -> Shape {
+        Shape {
+            endpoint,
+            methods,
+            prefix,
+            rest,
+        }
+    }
+    const GET: &[Method] = &[Method::GET];
+    const GET_HEAD: &[Method] = &[Method::GET, Method::HEAD];
+    const POST: &[Method] = &[Method::POST];
+    const DELETE: &[Method] = &[Method::DELETE];
+    [
+        shape(Endpoint::HubInfo, GET_HEAD, "/hub_info", Rest::Nothing),
+        shape(Endpoint::Store, POST, "/store/", Rest::File),
+        shape(Endpoint::Delete, DELETE, "/delete/", Rest::File),
+        shape(
+            Endpoint::ListFiles,
+            POST,
+            "/list-files/",
+            Rest::LeadingBucket,
+        ),
+        shape(
+            Endpoint::RevokeAll,
+            POST,
+            "/revoke-all/",
+            Rest::LeadingBucket,
+        ),
+        shape(Endpoint::Read, GET_HEAD, READ_PREFIX, Rest::ReadFile),
+        shape(Endpoint::Changes, GET, "/changes/", Rest::Bucket),
+        shape(Endpoint::Batch, POST, "/batch/", Rest::Bucket),
+        shape(Endpoint::Fetch, POST, "/fetch/", Rest::Bucket),
+        shape(Endpoint::OpenApi, GET, "/openapi.json", Rest::Nothing),
+    ]
+};
+
+/// What a request is about; bucket and path are as they came over the wire, and empty where the
+/// endpoint has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
-    HubInfo,
-    Store {
-        bucket: &'a str,
-        path: &'a str,
-    },
-    Delete {
-        bucket: &'a str,
-        path: &'a str,
-    },
-    ListFiles {
-        bucket: &'a str,
-    },
-    RevokeAll {
-        bucket: &'a str,
-    },
-    Batch {
-        bucket: &'a str,
-    },
-    Fetch {
-        bucket: &'a str,
-    },
-    Changes {
-        bucket: &'a str,
-    },
-    Read {
+    To {
+        endpoint: Endpoint,
         bucket: &'a str,
         path: &'a str,
     },
@@ -55,68 +116,54 @@ pub(crate) fn route<'a>(method: &Method, target: &'a str) -> Option<Route<'a>> {
             Route::Preflight
         });
     }
-    let reads = *method == Method::GET || *method == Method::HEAD;
-    if let Some(rest) = target.strip_prefix(READ_PREFIX) {
-        let (bucket, path) = file(rest, is_read_bucket)?;
-        return reads.then_some(Route::Read { bucket, path });
-    }
-    if matches!(target, "/hub_info" | "/hub_info/") {
-        return reads.then_some(Route::HubInfo);
-    }
-    if *method == Method::GET {
-        let bucket = target.strip_prefix("/changes/")?;
-        let fits = !bucket.is_empty() && bucket.bytes().all(is_bucket);
-        return fits.then_some(Route::Changes { bucket });
-    }
-    if *method == Method::DELETE {
-        let (bucket, path) = file(target.strip_prefix("/delete/")?, is_bucket)?;
-        return Some(Route::Delete { bucket, path });
-    }
-    if *method != Method::POST {
-        return None;
-    }
-    if let Some(rest) = target.strip_prefix("/store/") {
-        let (bucket, path) = file(rest, is_bucket)?;
-        return Some(Route::Store { bucket, path });
-    }
-    if let Some(rest) = target.strip_prefix("/list-files/") {
-        return Some(Route::ListFiles {
-            bucket: leading_bucket(rest)?,
-        });
-    }
-    if let Some(bucket) = target.strip_prefix("/batch/") {
-        let bucket = whole_bucket(bucket)?;
-        return Some(Route::Batch { bucket });
-    }
-    if let Some(bucket) = target.strip_prefix("/fetch/") {
-        let bucket = whole_bucket(bucket)?;
-        return Some(Route::Fetch { bucket });
-    }
-    let rest = target.strip_prefix("/revoke-all/")?;
-    Some(Route::RevokeAll {
-        bucket: leading_bucket(rest)?,
+    let mut shapes = SHAPES.iter();
+    let (shape, rest) =
+        shapes.find_map(|shape| Some((shape, target.strip_prefix(shape.prefix)?)))?;
+    let (bucket, path) = shape.rest.split(rest)?;
+    let endpoint = shape.endpoint;
+    shape.methods.contains(method).then_some(Route::To {
+        endpoint,
+        bucket,
+        path,
     })
 }
 
+impl Shape {
+    /// The path with names for what differs, as OpenAPI writes it.
+    pub(crate) fn template(&self) -> String {
+        let prefix = self.prefix;
+        match self.rest {
+            Rest::Nothing => prefix.to_owned(),
+            Rest::Bucket | Rest::LeadingBucket => format!("{prefix}{{address}}"),
+            Rest::File | Rest::ReadFile => format!("{prefix}{{address}}/{{path}}"),
+        }
+    }
+}
+
+impl Rest {
+    /// Bucket and path, if it is what it has to be.
+    fn split(self, rest: &str) -> Option<(&str, &str)> {
+        match self {
+            Self::Nothing => matches!(rest, "" | "/").then_some(("", "")),
+            Self::Bucket => Some((whole(rest, is_bucket)?, "")),
+            Self::LeadingBucket => {
+                let end = rest.bytes().position(|byte| !is_bucket(byte));
+                Some((whole(&rest[..end.unwrap_or(rest.len())], is_bucket)?, ""))
+            }
+            Self::File => file(rest, is_bucket),
+            Self::ReadFile => file(rest, is_read_bucket),
+        }
+    }
+}
+
 /// Splits `bucket/path`; both must be there.
-fn file(rest: &str, is_bucket: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
+fn file(rest: &str, is_bucket: fn(u8) -> bool) -> Option<(&str, &str)> {
     let (bucket, path) = rest.split_once('/')?;
-    let fits = !bucket.is_empty() && bucket.bytes().all(is_bucket) && !path.is_empty();
-    fits.then_some((bucket, path))
+    (!path.is_empty()).then_some((whole(bucket, is_bucket)?, path))
 }
 
-/// The bucket at the beginning; what follows it is ignored, as stock does.
-fn leading_bucket(rest: &str) -> Option<&str> {
-    let end = rest
-        .bytes()
-        .position(|byte| !is_bucket(byte))
-        .unwrap_or(rest.len());
-    (end > 0).then(|| &rest[..end])
-}
-
-/// A bucket and nothing else: what stock hubs do not know need not be lenient as they are.
-fn whole_bucket(rest: &str) -> Option<&str> {
-    (!rest.is_empty() && rest.bytes().all(is_bucket)).then_some(rest)
+fn whole(bucket: &str, is_bucket: fn(u8) -> bool) -> Option<&str> {
+    (!bucket.is_empty() && bucket.bytes().all(is_bucket)).then_some(bucket)
 }
 
 fn is_bucket(byte: u8) -> bool {
@@ -131,23 +178,19 @@ fn is_read_bucket(byte: u8) -> bool {
 mod tests {
     use super::*;
 
+    fn to<'a>(endpoint: Endpoint, bucket: &'a str, path: &'a str) -> Option<Route<'a>> {
+        Some(Route::To {
+            endpoint,
+            bucket,
+            path,
+        })
+    }
+
     #[test]
     fn targets_are_split_before_they_are_decoded() {
         let store = |target| route(&Method::POST, target);
-        assert_eq!(
-            store("/store/A/b%2Fc"),
-            Some(Route::Store {
-                bucket: "A",
-                path: "b%2Fc"
-            })
-        );
-        assert_eq!(
-            store("/store/A//b"),
-            Some(Route::Store {
-                bucket: "A",
-                path: "/b"
-            })
-        );
+        assert_eq!(store("/store/A/b%2Fc"), to(Endpoint::Store, "A", "b%2Fc"));
+        assert_eq!(store("/store/A//b"), to(Endpoint::Store, "A", "/b"));
         for target in [
             "/store/A",
             "/store/A/",
@@ -157,21 +200,12 @@ mod tests {
         ] {
             assert_eq!(store(target), None, "{target}");
         }
-        assert_eq!(
-            store("/list-files/A/b/c"),
-            Some(Route::ListFiles { bucket: "A" })
-        );
-        assert_eq!(
-            store("/list-files/A-b"),
-            Some(Route::ListFiles { bucket: "A" })
-        );
+        assert_eq!(store("/list-files/A/b/c"), to(Endpoint::ListFiles, "A", ""));
+        assert_eq!(store("/list-files/A-b"), to(Endpoint::ListFiles, "A", ""));
         assert_eq!(store("/list-files/"), None);
-        assert_eq!(
-            store("/revoke-all/A/"),
-            Some(Route::RevokeAll { bucket: "A" })
-        );
-        assert_eq!(store("/batch/A"), Some(Route::Batch { bucket: "A" }));
-        assert_eq!(store("/fetch/A"), Some(Route::Fetch { bucket: "A" }));
+        assert_eq!(store("/revoke-all/A/"), to(Endpoint::RevokeAll, "A", ""));
+        assert_eq!(store("/batch/A"), to(Endpoint::Batch, "A", ""));
+        assert_eq!(store("/fetch/A"), to(Endpoint::Fetch, "A", ""));
         for target in ["/batch/", "/batch/A/", "/batch/A-auth", "/fetch/A/b"] {
             assert_eq!(store(target), None, "{target}");
         }
@@ -179,13 +213,10 @@ mod tests {
 
     #[test]
     fn methods_matter() {
-        let read = Some(Route::Read {
-            bucket: "A-auth",
-            path: "b",
-        });
+        let read = to(Endpoint::Read, "A-auth", "b");
         assert_eq!(route(&Method::GET, "/read/A-auth/b"), read);
         assert_eq!(route(&Method::HEAD, "/read/A-auth/b"), read);
-        let changes = Some(Route::Changes { bucket: "A" });
+        let changes = to(Endpoint::Changes, "A", "");
         assert_eq!(route(&Method::GET, "/changes/A"), changes);
         for target in ["/changes/", "/changes/A/", "/changes/A%2F"] {
             assert_eq!(route(&Method::GET, target), None, "{target}");
@@ -195,7 +226,10 @@ mod tests {
         assert_eq!(route(&Method::POST, "/read/A/b"), None);
         assert_eq!(route(&Method::PUT, "/store/A/b"), None);
         assert_eq!(route(&Method::GET, "/store/A/b"), None);
-        assert_eq!(route(&Method::HEAD, "/hub_info"), Some(Route::HubInfo));
+        assert_eq!(
+            route(&Method::HEAD, "/hub_info"),
+            to(Endpoint::HubInfo, "", "")
+        );
         assert_eq!(route(&Method::OPTIONS, "/anything"), Some(Route::Preflight));
         assert_eq!(
             route(&Method::OPTIONS, "/read/A/b"),

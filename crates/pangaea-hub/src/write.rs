@@ -28,7 +28,7 @@ const EXISTS: &str = "The entity you are trying to create already exists";
 const NOT_STAR: &str = "Misuse of the if-none-match header. Expected to be * on write requests.";
 pub(crate) const NOT_ASCII: Refusal =
     Refusal::BadContentType("Invalid content-type: it must be plain ASCII");
-const BOTH: &str = "Request should not contain both if-match and if-none-match headers";
+pub(crate) const BOTH: &str = "Request should not contain both if-match and if-none-match headers";
 
 #[derive(Serialize)]
 struct StoredBody<'a> {

@@ -26,6 +26,7 @@ mod info;
 mod list;
 mod node;
 mod old_client;
+mod openapi;
 mod quota;
 mod rate;
 mod reads;

@@ -16,6 +16,10 @@ use crate::signals::HangUp;
 use crate::signals::Stop;
 
 pub(crate) fn run(args: ServeArgs, output: &Output) -> Result<Exit, CliError> {
+    if args.print_openapi {
+        output.text(pangaea_hub::openapi::text())?;
+        return Ok(Exit::Done);
+    }
     let is_check = args.check_config;
     let sources = sources(args)?;
     let loaded = sources.load()?;
