@@ -10,6 +10,7 @@ use serde_json::Value;
 pub struct RevokeRequest {
     /// Tokens must be issued at this time or later, in seconds since 1970.
     #[serde(rename = "oldestValidTimestamp")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub oldest_valid_seconds: u64,
 }
 

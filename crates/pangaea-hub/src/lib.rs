@@ -24,7 +24,7 @@
 //! then `write`, `batch`, `listing`, `changes`, `reads` or `fetch`; `auth` checks tokens, `upload`
 //! receives bodies into `blobs`, `room` bounds what is held in memory, `commit` groups changes
 //! into transactions of the `index`, `watched` wakes those who wait for a bucket to change, `gc`
-//! sweeps up. What an operator does with a data folder: [`check`], [`backup`], [`import`].
+//! sweeps up. [`openapi`] says what all of it answers to. What an operator does with a data folder: [`check`], [`backup`], [`import`].
 
 mod admin;
 mod auth;

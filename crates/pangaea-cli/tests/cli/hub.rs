@@ -45,6 +45,15 @@ fn check_config_prints_what_holds_and_starts_nothing() {
 }
 
 #[test]
+fn print_openapi_prints_the_document_that_is_in_docs() {
+    let place = Place::new();
+    let printed = place.run(&["hub", "--print-openapi"]).json();
+    let committed = include_str!("../../../../docs/hub-api.json");
+    let committed: serde_json::Value = serde_json::from_str(committed).unwrap();
+    assert_eq!(printed, committed);
+}
+
+#[test]
 fn check_config_says_all_that_is_wrong() {
     let place = Place::new();
     place.write(

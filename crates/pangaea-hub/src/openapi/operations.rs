@@ -141,7 +141,7 @@ fn store(schemas: &mut Schemas) -> Description {
             ),
             header("If-None-Match", "`*`: store only if there is no file."),
         ],
-        body: Some(json!({ "required": true, "content": { BYTES: {}, "*/*": {} } })),
+        body: Some(json!({ "required": false, "content": { BYTES: {}, "*/*": {} } })),
         answers: vec![("202", json_answer("Stored.", reply))],
     }
 }

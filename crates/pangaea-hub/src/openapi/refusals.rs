@@ -15,10 +15,11 @@ use http::{HeaderValue, Response};
 use serde_json::{Map, Value, json};
 
 use super::schemas::Schemas;
+use crate::config::Quota;
 use crate::error::{MISMATCH, Refusal};
 use crate::index::IndexError;
-use crate::respond::{self, Body};
 use crate::quota::Usage;
+use crate::respond::{self, Body};
 use crate::routes::Endpoint;
 use crate::{batch, fetch, listing, write};
 
@@ -58,7 +59,7 @@ fn over_quota() -> Vec<Refusal> {
         files: None,
     };
     let before = Usage::default();
-    let over = quota.over(&before, &before.with(None, 1));
+    let over = quota.over(before, before.with(None, 1));
     over.map(Refusal::OverQuota).into_iter().collect()
 }
 

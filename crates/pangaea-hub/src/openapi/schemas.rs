@@ -64,7 +64,13 @@ fn plain(text: &str) -> String {
     while let Some((before, link)) = rest.split_once('[') {
         out.push_str(before);
         let (name, after) = link.split_once(']').unwrap_or((link, ""));
-        out.push_str(name);
+        match name
+            .strip_prefix("`crate::")
+            .and_then(|path| path.rsplit_once("::"))
+        {
+            Some((_, last)) => out.extend(["`", last]),
+            None => out.push_str(name),
+        }
         rest = match after
             .strip_prefix('(')
             .and_then(|target| target.split_once(')'))
@@ -86,6 +92,7 @@ mod tests {
         for (text, want) in [
             ("a [`B::c`] d", "a `B::c` d"),
             ("[frames](crate::frames):\nan x", "frames: an x"),
+            ("a [`crate::b::C`]", "a `C`"),
             ("nothing", "nothing"),
         ] {
             assert_eq!(plain(text), want);
