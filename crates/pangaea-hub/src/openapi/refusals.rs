@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use gaia::auth::AuthError;
+use gaia::changes::BadChangesRequest;
 use gaia::frames::FrameError;
 use gaia::path::PathError;
 use gaia::replies::ErrorBody;
@@ -53,14 +54,14 @@ fn room() -> Vec<Refusal> {
 }
 
 /// A bucket of which not a byte more is taken.
-fn over_quota() -> Vec<Refusal> {
+fn over_quota() -> Option<Refusal> {
     let quota = Quota {
         bytes: Some(0),
         files: None,
     };
     let before = Usage::default();
     let over = quota.over(before, before.with(None, 1));
-    over.map(Refusal::OverQuota).into_iter().collect()
+    over.map(Refusal::OverQuota)
 }
 
 /// What may be wrong with a condition of a write.
@@ -73,100 +74,78 @@ fn condition(message: &'static str) -> Refusal {
 
 /// The refusals of an endpoint.
 fn of(endpoint: Endpoint) -> Vec<Refusal> {
-    let own = match endpoint {
+    let shared = match endpoint {
         Endpoint::HubInfo | Endpoint::OpenApi => vec![],
-        Endpoint::Store => vec![
-            inside(),
-            token(),
-            body(),
-            room(),
-            vec![
-                Refusal::BadUrl,
-                Refusal::BadPath(PathError::DotDot),
-                condition(MISMATCH),
-                condition(write::BOTH),
-                Refusal::TooLarge {
-                    max_megabytes: 1024,
-                    rejected: "Rejected Content-Length of 1025 megabytes".to_owned(),
-                },
-                Refusal::ContentEncoding,
-                write::NOT_ASCII,
-            ],
-            over_quota(),
-        ],
-        Endpoint::Delete => vec![
-            inside(),
-            token(),
-            room(),
-            vec![
-                Refusal::BadUrl,
-                Refusal::BadPath(PathError::DotDot),
-                condition(MISMATCH),
-                Refusal::NoSuchFile,
-            ],
-        ],
-        Endpoint::ListFiles => vec![
-            inside(),
-            token(),
-            body(),
-            vec![
-                Refusal::BadJson(listing::BAD_PREFIX),
-                Refusal::BadJson(listing::BAD_LIMIT),
-                Refusal::JsonTooLarge,
-            ],
-        ],
-        Endpoint::RevokeAll => vec![
-            inside(),
-            token(),
-            body(),
-            room(),
-            vec![
-                Refusal::BadJson(listing::NO_TIMESTAMP),
-                Refusal::BadJson(listing::BAD_TIMESTAMP),
-                Refusal::JsonTooLarge,
-            ],
-        ],
-        Endpoint::Read => vec![
-            inside(),
-            vec![
-                Refusal::BadUrl,
-                condition(MISMATCH),
-                Refusal::Range { size: 0 },
-            ],
-        ],
-        Endpoint::Changes => vec![
-            inside(),
-            token(),
-            vec![
-                gaia::changes::BadChangesRequest::Since.into(),
-                gaia::changes::BadChangesRequest::Limit.into(),
-                gaia::changes::BadChangesRequest::Wait.into(),
-                Refusal::CursorExpired,
-            ],
-        ],
-        Endpoint::Batch => vec![
-            inside(),
-            token(),
-            body(),
-            room(),
-            vec![
-                FrameError::BadHead.into(),
-                batch::BAD_ATOMIC,
-                batch::TOO_MANY,
-                batch::TOO_LARGE,
-                Refusal::ContentEncoding,
-                Refusal::MediaType(gaia::batch::MEDIA_TYPE),
-            ],
-        ],
-        Endpoint::Fetch => vec![
-            inside(),
-            body(),
-            vec![fetch::BAD_JSON, fetch::TOO_MANY, fetch::TOO_LARGE],
-        ],
+        Endpoint::Store | Endpoint::Batch => vec![inside(), token(), body(), room()],
+        Endpoint::Delete => vec![inside(), token(), room()],
+        Endpoint::ListFiles => vec![inside(), token(), body()],
+        Endpoint::RevokeAll => vec![inside(), token(), body(), room()],
+        Endpoint::Read => vec![inside()],
+        Endpoint::Changes => vec![inside(), token()],
+        Endpoint::Fetch => vec![inside(), body()],
     };
     let mut all = anywhere();
-    all.extend(own.into_iter().flatten());
+    all.extend(shared.into_iter().flatten());
+    all.extend(own(endpoint));
+    if endpoint == Endpoint::Store {
+        all.extend(over_quota());
+    }
     all
+}
+
+/// What only this endpoint, or one or two others, refuse.
+fn own(endpoint: Endpoint) -> Vec<Refusal> {
+    match endpoint {
+        Endpoint::HubInfo | Endpoint::OpenApi => vec![],
+        Endpoint::Store => vec![
+            Refusal::BadUrl,
+            Refusal::BadPath(PathError::DotDot),
+            condition(MISMATCH),
+            condition(write::BOTH),
+            Refusal::TooLarge {
+                max_megabytes: 1024,
+                rejected: "Rejected Content-Length of 1025 megabytes".to_owned(),
+            },
+            Refusal::ContentEncoding,
+            write::NOT_ASCII,
+        ],
+        Endpoint::Delete => vec![
+            Refusal::BadUrl,
+            Refusal::BadPath(PathError::DotDot),
+            condition(MISMATCH),
+            Refusal::NoSuchFile,
+        ],
+        Endpoint::ListFiles => vec![
+            Refusal::BadJson(listing::BAD_PREFIX),
+            Refusal::BadJson(listing::BAD_LIMIT),
+            Refusal::JsonTooLarge,
+        ],
+        Endpoint::RevokeAll => vec![
+            Refusal::BadJson(listing::NO_TIMESTAMP),
+            Refusal::BadJson(listing::BAD_TIMESTAMP),
+            Refusal::JsonTooLarge,
+        ],
+        Endpoint::Read => vec![
+            Refusal::BadUrl,
+            condition(MISMATCH),
+            Refusal::Range { size: 0 },
+        ],
+        Endpoint::Changes => vec![
+            BadChangesRequest::Since.into(),
+            BadChangesRequest::Limit.into(),
+            BadChangesRequest::Wait.into(),
+            Refusal::CursorExpired,
+        ],
+        Endpoint::Batch => vec![
+            FrameError::BadHead.into(),
+            batch::BAD_ATOMIC,
+            batch::TOO_MANY,
+            batch::TOO_LARGE,
+            Refusal::ContentEncoding,
+            Refusal::MediaType(gaia::batch::MEDIA_TYPE),
+        ],
+        Endpoint::Fetch => vec![fetch::BAD_JSON, fetch::TOO_MANY, fetch::TOO_LARGE],
+    }
 }
 
 /// The responses of an endpoint that refuse, by status.
