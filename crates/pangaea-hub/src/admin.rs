@@ -4,7 +4,11 @@
 
 use std::sync::Arc;
 
-use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -15,8 +19,11 @@ use tokio::time::timeout;
 
 use crate::config::{ConfigError, LoadedConfig};
 use crate::control::{ChangeError, Control};
+use crate::health::readiness;
+use crate::hub::Hub;
 use crate::respond::{self, Body};
 use crate::server::Answers;
+use crate::{metrics, status};
 
 /// The largest change of settings. A whitelist may be long.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -27,18 +34,70 @@ const CHANGED: &str = "Config updated -- you should reload your Gaia hub now.";
 /// Answers admin requests.
 pub(crate) struct Admin {
     control: Arc<Control>,
+    hub: Arc<Hub>,
 }
 
 /// What is answered instead of a result.
 type Refused = (StatusCode, Json);
 
 impl Admin {
-    pub(crate) fn new(control: Arc<Control>) -> Self {
-        Self { control }
+    pub(crate) fn new(control: Arc<Control>, hub: Arc<Hub>) -> Self {
+        Self { control, hub }
+    }
+
+    /// The routes that are looked at rather than asked to do something.
+    async fn look(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let path = request.uri().path();
+        if request.method() != Method::GET
+            || !matches!(path, "/" | "/metrics" | "/health" | "/ready")
+        {
+            return None;
+        }
+        match path {
+            // That it answers is the answer.
+            "/health" => return Some(respond::json(StatusCode::OK, &json!({ "status": "ok" }))),
+            "/ready" => return Some(self.ready().await),
+            _ => {}
+        }
+        // Browsers send a password again by themselves, wherever a link comes from. So it opens
+        // only what changes nothing.
+        let sent = bearer(request.headers()).or_else(|| password(request.headers()));
+        if !self.is_token(sent.as_deref()) {
+            let error = json!({ "error": "forbidden" });
+            let mut response = respond::json(StatusCode::UNAUTHORIZED, &error);
+            let challenge = HeaderValue::from_static(
+                "Basic realm=\"Pangaea hub: the admin token is the password\", charset=\"UTF-8\"",
+            );
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            return Some(response);
+        }
+        if path == "/" {
+            return Some(status::page(&self.hub).await);
+        }
+        let text = metrics::write(self.hub.metrics(), &self.hub.now().await);
+        let mut response = Response::new(respond::bytes(text));
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        Some(response)
+    }
+
+    async fn ready(&self) -> Response<Body> {
+        let ready = readiness(&self.hub).await;
+        let status = if ready.is_ready() {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let document = json!({
+            "index": ready.index.as_str(),
+            "disk": ready.disk.as_str(),
+            "serving": ready.serving.as_str(),
+        });
+        respond::json(status, &document)
     }
 
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Json, Refused> {
-        if !self.is_allowed(request.headers()) {
+        if !self.is_token(bearer(request.headers()).as_deref()) {
             return Err((StatusCode::FORBIDDEN, json!({ "error": "forbidden" })));
         }
         let method = request.method().clone();
@@ -61,15 +120,11 @@ impl Admin {
     }
 
     /// Compares digests, so that the time it takes tells nothing, not even the length.
-    fn is_allowed(&self, headers: &HeaderMap) -> bool {
+    fn is_token(&self, sent: Option<&str>) -> bool {
         let outside = self.control.live().outside();
         let Some(token) = &outside.admin_token else {
             return false;
         };
-        let sent = headers.get(AUTHORIZATION).and_then(|value| {
-            let (scheme, sent) = value.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(sent.trim())
-        });
         let digest = Sha256::digest(sent.unwrap_or_default());
         sent.is_some() && bool::from(digest.ct_eq(&Sha256::digest(token.expose())))
     }
@@ -130,12 +185,16 @@ impl Admin {
 
 impl Answers for Admin {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let (status, document) = match self.dispatch(request).await {
-            Ok(document) => (StatusCode::OK, document),
-            Err(refused) => refused,
+        let mut response = match self.look(&request).await {
+            Some(response) => response,
+            None => match self.dispatch(request).await {
+                Ok(document) => respond::json(StatusCode::OK, &document),
+                Err((status, document)) => respond::json(status, &document),
+            },
         };
-        let mut response = respond::json(status, &document);
+        let status = response.status();
         let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
@@ -143,6 +202,23 @@ impl Answers for Admin {
         debug_assert!(headers.contains_key(CONTENT_TYPE));
         response
     }
+}
+
+fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let (sent, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    sent.eq_ignore_ascii_case(scheme).then_some(rest.trim())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    authorization(headers, "bearer").map(str::to_owned)
+}
+
+/// The password that a browser asked for; the name does not matter.
+fn password(headers: &HeaderMap) -> Option<String> {
+    let decoded = STANDARD.decode(authorization(headers, "basic")?).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (_, password) = text.split_once(':')?;
+    Some(password.to_owned())
 }
 
 fn invalid(error: &ConfigError) -> Json {

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::{HubConfig, HubUrlRule, LegacyTokens, Live, Quota};
 use crate::index::Revocations;
+use crate::metrics::Metrics;
 
 /// Proven tokens that are remembered.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
@@ -26,6 +27,7 @@ pub(crate) struct Gate {
     live: Arc<Live>,
     revocations: Arc<Revocations>,
     remembered: Mutex<LruCache<[u8; 32], Proof>>,
+    metrics: Arc<Metrics>,
 }
 
 /// A token whose signatures hold.
@@ -58,12 +60,22 @@ struct Granted {
 }
 
 impl Gate {
-    pub(crate) fn new(live: Arc<Live>, revocations: Arc<Revocations>) -> Self {
+    pub(crate) fn new(
+        live: Arc<Live>,
+        revocations: Arc<Revocations>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             live,
             revocations,
             remembered: Mutex::new(LruCache::new(REMEMBERED_MAX)),
+            metrics,
         }
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Checks the token of a request against a bucket.
@@ -77,8 +89,10 @@ impl Gate {
         let config = self.live.get();
         let fingerprint = Sha256::digest(header).into();
         if let Some(proof) = self.recall(&fingerprint) {
+            self.metrics.token_hits.add(1);
             return self.grant(config, proof, &bucket);
         }
+        self.metrics.token_misses.add(1);
         let credentials = Credentials::parse(header)?;
         let oldest_valid = self.revocations.oldest_valid(&bucket);
         credentials.check_before_signature(&context(&config, &bucket, oldest_valid))?;

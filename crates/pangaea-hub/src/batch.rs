@@ -57,7 +57,7 @@ pub(crate) async fn batch(
     bucket: &str,
 ) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
-    let mut pieces = Pieces::new(body, &hub.config().time_limits).at_least(BYTES_PER_SECOND_MIN);
+    let mut pieces = Pieces::new(hub, body).at_least(BYTES_PER_SECOND_MIN);
     let outcome = batch_pieces(hub, &head, &mut pieces, bucket).await;
     // As for a single store.
     if outcome.is_err() && !head.headers.contains_key(EXPECT) {
@@ -97,20 +97,21 @@ async fn batch_pieces(
     }
     if unit == Unit::All && expected.iter().any(Result::is_err) {
         let undone = |one: Result<Expected, Refusal>| match one {
-            Ok(_) => outcome(Err(Refusal::Undone)),
-            Err(refusal) => outcome(Err(refusal)),
+            Ok(_) => outcome(hub, Err(Refusal::Undone)),
+            Err(refusal) => outcome(hub, Err(refusal)),
         };
         return Ok(answer(expected.into_iter().map(undone).collect()));
     }
     let verdicts = hub.committer().commit_all(changes, unit, Some(room));
     let mut verdicts = verdicts.await?.into_iter();
     let results = expected.into_iter().map(|one| {
-        outcome(one.and_then(|expected| {
+        let result = one.and_then(|expected| {
             // There is a verdict for every change.
             let verdict = verdicts.next().ok_or(Refusal::Busy)??;
             write::settled(verdict, expected.mismatch)?;
             Ok(expected.etag)
-        }))
+        });
+        outcome(hub, result)
     });
     Ok(answer(results.collect()))
 }
@@ -230,12 +231,13 @@ fn stored_type(text: Option<&str>) -> Result<String, Refusal> {
     write::content_type(value.as_ref())
 }
 
-fn outcome(result: Result<Option<ETag>, Refusal>) -> Outcome {
+fn outcome(hub: &Hub, result: Result<Option<ETag>, Refusal>) -> Outcome {
     let refusal = match result {
         Ok(etag) => return Outcome::done(etag.map(|etag| etag.as_str().to_owned())),
         Err(refusal) => refusal,
     };
-    respond::log(&refusal);
+    hub.metrics().refused(refusal.cause());
+    hub.note(&refusal);
     Outcome {
         status: refusal.status().as_u16(),
         etag: respond::current_tag(&refusal).map(|etag| etag.as_str().to_owned()),

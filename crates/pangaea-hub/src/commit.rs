@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gaia::address::Address;
 use tokio::runtime::Handle;
@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::blobs::{BlobId, Blobs};
 use crate::index::{Applied, Change, IndexError, NewBody, Part, Unit, Verdict, Writer};
+use crate::metrics::Metrics;
 use crate::watched::Watched;
 
 /// Requests whose changes may wait; beyond, requests wait before they join the queue. With single
@@ -49,6 +50,12 @@ struct Answer {
     verdicts: Result<Verdicts, IndexError>,
 }
 
+/// Who hears of what was committed.
+struct Told {
+    watched: Arc<Watched>,
+    metrics: Arc<Metrics>,
+}
+
 /// Hands changes to the writing thread; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Committer {
@@ -62,10 +69,14 @@ impl Committer {
     pub(crate) fn start(
         writer: Writer,
         blobs: Arc<Blobs>,
+        metrics: Arc<Metrics>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let watched = Arc::new(Watched::default());
-        let told = Arc::clone(&watched);
+        let told = Told {
+            watched: Arc::clone(&watched),
+            metrics,
+        };
         let runtime = Handle::current();
         let thread = std::thread::Builder::new()
             .name("pangaea-hub-commit".into())
@@ -76,6 +87,18 @@ impl Committer {
     /// Who is told when a bucket has changed.
     pub(crate) fn watched(&self) -> &Arc<Watched> {
         &self.watched
+    }
+
+    /// Makes a commit that changes nothing, to see whether one can be made.
+    pub(crate) async fn touch(&self) -> Result<(), IndexError> {
+        self.commit_all(Vec::new(), Unit::Each, None)
+            .await
+            .map(drop)
+    }
+
+    /// Requests that wait for their turn.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Applies a change; it is durable when this returns `Done`.
@@ -119,7 +142,7 @@ impl Committer {
 fn run(
     mut writer: Writer,
     blobs: &Blobs,
-    watched: &Watched,
+    told: &Told,
     runtime: &Handle,
     mut jobs: mpsc::Receiver<Job>,
 ) {
@@ -137,7 +160,7 @@ fn run(
         is_busy = group.len() >= BUSY_FROM;
         let group = std::mem::take(&mut group);
         let mut answers = Vec::with_capacity(group.len());
-        apply_group(&mut writer, blobs, watched, group, &mut answers);
+        apply_group(&mut writer, blobs, told, group, &mut answers);
         answer(runtime, answers);
     }
 }
@@ -159,7 +182,7 @@ fn answer(runtime: &Handle, answers: Vec<Answer>) {
 fn apply_group(
     writer: &mut Writer,
     blobs: &Blobs,
-    watched: &Watched,
+    told: &Told,
     group: Vec<Job>,
     answers: &mut Vec<Answer>,
 ) {
@@ -170,15 +193,17 @@ fn apply_group(
             unit: job.unit,
         })
         .collect();
+    let began = Instant::now();
     match writer.apply(&parts) {
         Ok(applied) => {
+            told.metrics.committed(group.len(), began.elapsed());
             tracing::trace!(requests = group.len(), "committed");
             let mut verdicts = applied.verdicts.into_iter().map(Ok);
             for job in group {
                 let own = verdicts.by_ref().take(job.changes.len()).collect();
                 answers.push(finish(job, Ok(own)));
             }
-            wake(watched, &applied.changed);
+            wake(&told.watched, &applied.changed);
             release(blobs, applied.released);
         }
         Err(IndexError::Busy) => {
@@ -192,7 +217,7 @@ fn apply_group(
             // fail the others, so each request is tried by itself.
             tracing::warn!(%error, requests = group.len(), "splitting a group of changes");
             for job in group {
-                apply_group(writer, blobs, watched, vec![job], answers);
+                apply_group(writer, blobs, told, vec![job], answers);
             }
         }
         Err(error) => {
@@ -201,7 +226,7 @@ fn apply_group(
             };
             let verdicts = if job.unit == Unit::Each && job.changes.len() > 1 {
                 tracing::warn!(%error, changes = job.changes.len(), "splitting a batch");
-                Ok(apply_singly(writer, blobs, watched, &job.changes))
+                Ok(apply_singly(writer, blobs, told, &job.changes))
             } else {
                 Err(error)
             };
@@ -211,12 +236,7 @@ fn apply_group(
 }
 
 /// Applies each change in a transaction of its own.
-fn apply_singly(
-    writer: &mut Writer,
-    blobs: &Blobs,
-    watched: &Watched,
-    changes: &[Change],
-) -> Verdicts {
+fn apply_singly(writer: &mut Writer, blobs: &Blobs, told: &Told, changes: &[Change]) -> Verdicts {
     let apply = |change| {
         let part = Part {
             changes: std::slice::from_ref(change),
@@ -227,7 +247,7 @@ fn apply_singly(
             released,
             changed,
         } = writer.apply(&[part])?;
-        wake(watched, &changed);
+        wake(&told.watched, &changed);
         release(blobs, released);
         verdicts.into_iter().next().ok_or(IndexError::Stopping)
     };

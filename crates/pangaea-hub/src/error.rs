@@ -134,6 +134,9 @@ pub(crate) enum Refusal {
     /// More requests than the hub's operator lets one bucket or one address make.
     #[error("Too many requests; try again in {} seconds", seconds(*.wait))]
     TooManyRequests { wait: Duration },
+    /// The hub is about to stop.
+    #[error("The hub is stopping; try again soon")]
+    Stopping,
     /// Too much is under way.
     #[error("The hub is busy; try again soon")]
     Busy,
@@ -187,12 +190,52 @@ impl Refusal {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Busy | Self::Index(IndexError::Stopping | IndexError::Busy) => {
+            Self::Busy | Self::Stopping | Self::Index(IndexError::Stopping | IndexError::Busy) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Index(IndexError::Full) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Disk(error) if is_full(error) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Index(_) | Self::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The cause in a word, for metrics and logs.
+    pub(crate) fn cause(&self) -> &'static str {
+        match self {
+            Self::Auth(_) => "auth",
+            Self::BadPath(_) | Self::BadUrl => "path",
+            Self::NoRoute { .. } => "route",
+            Self::NoSuchFile => "missing",
+            Self::Precondition { .. } => "precondition",
+            Self::TooLarge { .. } | Self::JsonTooLarge | Self::TooMuch(_) => "size",
+            Self::OverQuota(_) => "quota",
+            Self::TooManyRequests { .. } => "rate",
+            Self::BadJson(_)
+            | Self::BadChangesRequest(_)
+            | Self::BadFrames(_)
+            | Self::BadRequest(_) => "request",
+            Self::BadContentType(_) | Self::ContentEncoding | Self::MediaType(_) => "type",
+            Self::CursorExpired => "cursor",
+            Self::HeadTooLarge => "head",
+            Self::Undone => "undone",
+            Self::TooSlow => "slow",
+            Self::Incomplete => "incomplete",
+            Self::Range { .. } => "range",
+            Self::Stopping | Self::Index(IndexError::Stopping) => "stopping",
+            Self::Busy | Self::Index(IndexError::Busy) => "busy",
+            Self::Index(IndexError::Full) => "full",
+            Self::Disk(error) if is_full(error) => "full",
+            Self::Index(_) => "index",
+            Self::Disk(_) => "disk",
+        }
+    }
+
+    /// What went wrong inside the hub, if anything did.
+    pub(crate) fn fault(&self) -> Option<String> {
+        match self {
+            Self::Index(error) => Some(error.to_string()),
+            Self::Disk(error) => Some(format!("the disk failed: {error}")),
+            _ => None,
         }
     }
 
@@ -219,6 +262,7 @@ impl Refusal {
             | Self::MediaType(_)
             | Self::Undone
             | Self::Busy
+            | Self::Stopping
             | Self::HeadTooLarge
             | Self::TooSlow
             | Self::Incomplete

@@ -53,11 +53,11 @@ pub(crate) async fn fetch(
     let length = write::content_length(headers).unwrap_or(FETCH_REQUEST_BYTES_MAX as u64);
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > FETCH_REQUEST_BYTES_MAX {
-        Pieces::new(body, &hub.config().time_limits).drain();
+        Pieces::new(hub, body).drain();
         return Err(TOO_LARGE);
     }
     let room = hub.fetch_room().reserve(length + AHEAD_BYTES).await?;
-    let request = receive(Pieces::new(body, &hub.config().time_limits)).await?;
+    let request = receive(Pieces::new(hub, body)).await?;
     if request.paths.len() > FETCH_PATHS_MAX {
         return Err(TOO_MANY);
     }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::blobs::{BlobId, Blobs, Swept};
 use crate::folder::SweepLock;
 use crate::index::{Index, IndexError};
+use crate::metrics::Metrics;
 
 /// Suspects looked at with one connection before it is given back to the readers.
 const BATCH_MAX: usize = 64;
@@ -36,11 +37,13 @@ pub(crate) async fn run(
     blobs: Arc<Blobs>,
     sweeps: SweepLock,
     mut suspects: mpsc::UnboundedReceiver<BlobId>,
+    metrics: Arc<Metrics>,
 ) {
     let sweeper = Sweeper {
         index,
         blobs,
         sweeps: Arc::new(sweeps),
+        metrics,
     };
     if let Err(error) = sweeper.sweep_all().await {
         tracing::warn!(%error, "the sweep at start stopped early; unused blobs may remain");
@@ -57,6 +60,7 @@ struct Sweeper {
     index: Index,
     blobs: Arc<Blobs>,
     sweeps: Arc<SweepLock>,
+    metrics: Arc<Metrics>,
 }
 
 impl Sweeper {
@@ -95,6 +99,7 @@ impl Sweeper {
                     }))
             });
             if let Some(removed) = swept.await?? {
+                self.metrics.blobs_collected.add(removed as u64);
                 return Ok(removed);
             }
             tokio::time::sleep(PAUSE).await;

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use gaia::address::Address;
 use gaia::challenge::challenge_text;
 use gaia::hub_info::{AUTH_VERSION, Announcement, HubInfo, PANGAEA_VERSION, feature};
-use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::auth::{Gate, Grant};
@@ -17,9 +20,12 @@ use crate::blobs::Blobs;
 use crate::commit::Committer;
 use crate::config::{HubConfig, Live};
 use crate::error::Refusal;
+use crate::health::{self, LastLook};
 use crate::index::Index;
+use crate::metrics::{Metrics, Now};
 use crate::rates::Rates;
 use crate::reads::{self, ReadRequest};
+use crate::requests::Requests;
 use crate::respond::{self, Body};
 use crate::room::Room;
 use crate::routes::{Endpoint, READ_PREFIX, Route, route};
@@ -60,8 +66,15 @@ pub(crate) struct Hub {
     /// How often clients asked, by address, and how often with a token, by bucket.
     clients: Rates<IpAddr>,
     buckets: Rates<Address>,
+    requests: Requests,
+    last_look: LastLook,
+    metrics: Arc<Metrics>,
+    /// Turns true when nobody should send requests any more, which are answered all the same.
+    leaving: AtomicBool,
     /// Turns true, or loses its sender, when the hub stops.
     stopping: watch::Receiver<bool>,
+    /// Turns true when a stopping hub waits no longer for uploads.
+    giving_up: watch::Sender<bool>,
 }
 
 /// Where clients are told to read files.
@@ -94,6 +107,7 @@ impl Hub {
         committer: Committer,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let metrics = Arc::clone(gate.metrics());
         Self {
             live,
             read_at,
@@ -105,7 +119,12 @@ impl Hub {
             fetch_room: Room::new(),
             clients: Rates::new(),
             buckets: Rates::new(),
+            requests: Requests::new(),
+            last_look: LastLook::default(),
+            metrics,
+            leaving: AtomicBool::new(false),
             stopping,
+            giving_up: watch::Sender::new(false),
         }
     }
 
@@ -171,6 +190,49 @@ impl Hub {
         self.committer.watched()
     }
 
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub(crate) fn last_look(&self) -> &LastLook {
+        &self.last_look
+    }
+
+    /// From now on the hub says that it should not be sent requests.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Says when uploads are no longer waited for.
+    pub(crate) fn giving_up(&self) -> watch::Receiver<bool> {
+        self.giving_up.subscribe()
+    }
+
+    /// What is looked up for `/metrics` and the status page.
+    pub(crate) async fn now(&self) -> Now {
+        let stored = self.index.stored().await;
+        Now {
+            stored: stored.map_err(|error| self.note(&error.into())).ok(),
+            free_bytes: health::free_bytes(self).await,
+            memory_bytes: health::memory_bytes(),
+            followers: self.watched().count() as u64,
+            queued: self.committer.queued() as u64,
+        }
+    }
+
+    /// Notes a refusal of which nobody is told by an answer's status.
+    pub(crate) fn note(&self, refusal: &Refusal) {
+        if let Some(fault) = refusal.fault() {
+            tracing::error!(fault, "a request failed");
+            self.metrics.failed(fault);
+        }
+    }
+
     /// Says when the hub stops, for answers that would go on otherwise.
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.clone()
@@ -201,17 +263,34 @@ impl Hub {
         }
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
-        self.admit_client(&request)?;
-        if head_bytes(&request) > self.config().head_bytes_max {
+    /// What can be said against a request whatever it asks for.
+    fn expect_welcome(
+        &self,
+        route: Option<Route<'_>>,
+        request: &Request<Incoming>,
+    ) -> Result<(), Refusal> {
+        if *self.stopping.borrow() {
+            return Err(Refusal::Stopping);
+        }
+        if route != Some(Route::Health) {
+            self.admit_client(request)?;
+        }
+        if head_bytes(request) > self.config().head_bytes_max {
             return Err(Refusal::HeadTooLarge);
         }
+        Ok(())
+    }
+
+    async fn dispatch(
+        &self,
+        route: Option<Route<'_>>,
+        uri: &Uri,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Refusal> {
+        self.expect_welcome(route, &request)?;
         let method = request.method().clone();
-        // Clones share the text.
-        let uri = request.uri().clone();
-        let target = uri.path();
-        let Some(route) = route(&method, target) else {
-            let path = target.to_owned();
+        let Some(route) = route else {
+            let path = uri.path().to_owned();
             return Err(Refusal::NoRoute {
                 method: method.to_string(),
                 path,
@@ -223,6 +302,8 @@ impl Hub {
                 bucket,
                 path,
             } => (endpoint, bucket, path),
+            Route::Health => return Ok(self.health().await),
+            Route::Home => return Ok(home()),
             Route::Preflight => return Ok(respond::preflight(METHODS, ALLOWED_HEADERS)),
             Route::ReadPreflight => {
                 let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
@@ -265,6 +346,16 @@ impl Hub {
         }
     }
 
+    /// For whoever spreads requests over hubs: whether to send them here, and nothing else.
+    async fn health(&self) -> Response<Body> {
+        if health::readiness(self).await.is_ready() {
+            respond::json(StatusCode::OK, &json!({ "status": "ok" }))
+        } else {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            respond::json(status, &json!({ "status": "unavailable" }))
+        }
+    }
+
     fn hub_info(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
         let config = self.config();
         let info = HubInfo {
@@ -288,9 +379,31 @@ impl Hub {
 impl Answers for Hub {
     async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
         name_host(&mut request);
-        let answer = self.dispatch(request).await;
-        respond::finish(answer.unwrap_or_else(|refusal| respond::refusal(&refusal)))
+        let began = Instant::now();
+        // Clones share the text.
+        let uri = request.uri().clone();
+        let method = request.method().clone();
+        let route = route(&method, uri.path());
+        let answer = self.dispatch(route, &uri, request).await;
+        let answer = answer.unwrap_or_else(|refusal| respond::refusal(&refusal));
+        self.requests
+            .answered(self, &method, route, &answer, began.elapsed());
+        respond::finish(answer)
     }
+
+    fn give_up(&self) {
+        self.giving_up.send_replace(true);
+    }
+}
+
+/// For a person who opens the hub's address in a browser.
+fn home() -> Response<Body> {
+    let text =
+        "This is a Pangaea hub, a store for Gaia applications. Programs begin at /hub_info.\n";
+    let mut response = Response::new(respond::bytes(text));
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
 }
 
 /// About the length of a request's head, as HTTP/1 writes it.

@@ -40,19 +40,23 @@ mod error;
 mod fetch;
 mod folder;
 mod gc;
+mod health;
 mod hub;
 pub mod import;
 mod index;
 mod listing;
+mod metrics;
 pub mod openapi;
 mod quota;
 mod rates;
 mod reads;
+mod requests;
 mod respond;
 mod room;
 mod routes;
 mod running;
 mod server;
+mod status;
 mod tls;
 mod upload;
 mod watched;
@@ -61,7 +65,7 @@ mod write;
 pub use config::{
     AdminSettings, ConfigError, ConfigSources, HubConfig, HubUrlRule, LISTEN_DEFAULT, LegacyTokens,
     LoadedConfig, LogFormat, LogLevel, LogSettings, Place, Problem, Quota, QuotaSettings, Rate,
-    RateSettings, Reloaded, Secret, TimeLimits, TlsFiles,
+    RateSettings, Reloaded, RequestLog, Secret, StopSettings, TimeLimits, TlsFiles,
 };
 pub use error::{HubError, IndexError};
 pub use running::{Hub, RunningHub};

@@ -158,7 +158,7 @@ impl JsonBody {
 
 /// Reads a JSON object; no body at all is an empty one.
 async fn read_json(hub: &Hub, body: Incoming) -> Result<JsonBody, Refusal> {
-    let mut pieces = Pieces::new(body, &hub.config().time_limits);
+    let mut pieces = Pieces::new(hub, body);
     let mut text = Vec::new();
     while let Some(piece) = pieces.next().await? {
         if text.len() + piece.len() > BODY_BYTES_MAX {

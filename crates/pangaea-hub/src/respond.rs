@@ -26,6 +26,14 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
+/// Why an answer is a refusal: an extension of the answer, for whoever counts and logs.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) cause: &'static str,
+    /// What went wrong inside the hub.
+    pub(crate) fault: Option<String>,
+}
+
 /// What a refusal says to the client.
 #[derive(Serialize)]
 struct ErrorBody<'a> {
@@ -91,14 +99,8 @@ pub(crate) fn preflight(methods: &'static str, headers: HeaderValue) -> Response
     response
 }
 
-/// The answer to a request that is refused, which goes to the log as well.
+/// The answer to a request that is refused.
 pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
-    log(refusal);
-    refused(refusal)
-}
-
-/// What a refusal looks like to the client.
-pub(crate) fn refused(refusal: &Refusal) -> Response<Body> {
     let status = refusal.status();
     let message = refusal.to_string();
     let mut response = match refusal {
@@ -132,13 +134,17 @@ pub(crate) fn refused(refusal: &Refusal) -> Response<Body> {
             }
         }
         // What is left of the request is not worth waiting for.
-        Refusal::TooSlow | Refusal::Incomplete => {
+        Refusal::TooSlow | Refusal::Incomplete | Refusal::Stopping => {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         _ => {}
     }
+    response.extensions_mut().insert(Refused {
+        cause: refusal.cause(),
+        fault: refusal.fault(),
+    });
     response
 }
 

@@ -100,10 +100,108 @@ pub(crate) enum Route<'a> {
         bucket: &'a str,
         path: &'a str,
     },
+    /// Whether the hub should be sent requests.
+    Health,
+    /// What a person sees who looks at the hub with a browser.
+    Home,
     /// A question of a browser about the hub's routes.
     Preflight,
     /// A question of a browser about reads.
     ReadPreflight,
+}
+
+/// What a route is called in metrics and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteName {
+    HubInfo,
+    Store,
+    Delete,
+    ListFiles,
+    RevokeAll,
+    Batch,
+    Fetch,
+    Changes,
+    Read,
+    OpenApi,
+    Preflight,
+    Health,
+    Home,
+    Unknown,
+}
+
+impl RouteName {
+    /// In the order of their declaration.
+    pub(crate) const ALL: [Self; 14] = [
+        Self::HubInfo,
+        Self::Store,
+        Self::Delete,
+        Self::ListFiles,
+        Self::RevokeAll,
+        Self::Batch,
+        Self::Fetch,
+        Self::Changes,
+        Self::Read,
+        Self::OpenApi,
+        Self::Preflight,
+        Self::Health,
+        Self::Home,
+        Self::Unknown,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::HubInfo => "hub_info",
+            Self::Store => "store",
+            Self::Delete => "delete",
+            Self::ListFiles => "list_files",
+            Self::RevokeAll => "revoke_all",
+            Self::Batch => "batch",
+            Self::Fetch => "fetch",
+            Self::Changes => "changes",
+            Self::Read => "read",
+            Self::OpenApi => "openapi",
+            Self::Preflight => "preflight",
+            Self::Health => "health",
+            Self::Home => "home",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl<'a> Route<'a> {
+    pub(crate) fn name(self) -> RouteName {
+        match self {
+            Self::To { endpoint, .. } => endpoint.name(),
+            Self::Preflight | Self::ReadPreflight => RouteName::Preflight,
+            Self::Health => RouteName::Health,
+            Self::Home => RouteName::Home,
+        }
+    }
+
+    /// The bucket that the request names, whatever it is.
+    pub(crate) fn bucket(self) -> Option<&'a str> {
+        match self {
+            Self::To { bucket, .. } => Some(bucket).filter(|bucket| !bucket.is_empty()),
+            Self::Preflight | Self::ReadPreflight | Self::Health | Self::Home => None,
+        }
+    }
+}
+
+impl Endpoint {
+    fn name(self) -> RouteName {
+        match self {
+            Self::HubInfo => RouteName::HubInfo,
+            Self::Store => RouteName::Store,
+            Self::Delete => RouteName::Delete,
+            Self::ListFiles => RouteName::ListFiles,
+            Self::RevokeAll => RouteName::RevokeAll,
+            Self::Read => RouteName::Read,
+            Self::Changes => RouteName::Changes,
+            Self::Batch => RouteName::Batch,
+            Self::Fetch => RouteName::Fetch,
+            Self::OpenApi => RouteName::OpenApi,
+        }
+    }
 }
 
 /// Finds the route of a method and a raw path without its query.
@@ -115,6 +213,12 @@ pub(crate) fn route<'a>(method: &Method, target: &'a str) -> Option<Route<'a>> {
         } else {
             Route::Preflight
         });
+    }
+    let reads = *method == Method::GET || *method == Method::HEAD;
+    match target {
+        "/health" => return reads.then_some(Route::Health),
+        "/" => return reads.then_some(Route::Home),
+        _ => {}
     }
     let mut shapes = SHAPES.iter();
     let (shape, rest) =

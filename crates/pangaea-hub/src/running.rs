@@ -8,7 +8,8 @@ use std::thread::JoinHandle as ThreadHandle;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::sleep;
 
 use crate::admin::Admin;
 use crate::auth::Gate;
@@ -20,6 +21,7 @@ use crate::error::HubError;
 use crate::folder::{SweepLock, adopt_backup, lock, refuse_half};
 use crate::hub::{self, Everywhere, ReadAt};
 use crate::index::{INDEX_FILE, Index, Writer};
+use crate::metrics::{Metrics, SAMPLE_EVERY};
 use crate::routes::READ_PREFIX;
 use crate::server::Door;
 use crate::{gc, server};
@@ -94,30 +96,29 @@ impl Hub {
         };
         let url = base_url(&config, live.outside().scheme(), local_addr);
         let (stop, stopped) = watch::channel(false);
+        let (stopping, serving_ends) = watch::channel(false);
         let read_at = read_at(&config, local_addr, &url);
         let control = Arc::new(Control::new(Arc::clone(&live), sources));
-        let stopping = stopped.clone();
-        let parts = tokio::task::spawn_blocking(move || open(live, read_at, stopping))
+        let metrics = Arc::new(Metrics::new());
+        let opened = spawn_blocking(move || open(live, read_at, metrics, serving_ends));
+        let parts = opened
             .await
             .map_err(|_| HubError::Fault("opening the data folder"))??;
         tracing::info!(%local_addr, "the hub is serving");
-        let admin = admin_listener.map(|listener| {
-            tokio::spawn(server::serve(
-                listener,
-                Door::Admin,
-                Arc::new(Admin::new(Arc::clone(&control))),
-                Arc::clone(control.live()),
-                stopped.clone(),
-            ))
-        });
         if let Some(at) = admin_addr {
             tracing::info!(%at, "the admin service is serving");
             if !at.ip().is_loopback() {
                 tracing::warn!("the admin service is open to the network and not encrypted");
             }
         }
-        let live = Arc::clone(control.live());
-        let finished = tokio::spawn(run(parts, live, listener, admin, stopped));
+        let doors = Doors {
+            control: Arc::clone(&control),
+            public: listener,
+            admin: admin_listener,
+            told: stopped,
+            stopping,
+        };
+        let finished = tokio::spawn(run(parts, doors));
         Ok(RunningHub {
             local_addr,
             admin_addr,
@@ -188,30 +189,94 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HubErr
     Ok((listener, local_addr))
 }
 
-async fn run(
-    parts: Parts,
-    live: Arc<Live>,
-    listener: TcpListener,
-    admin: Option<JoinHandle<()>>,
-    stop: watch::Receiver<bool>,
-) -> Result<(), HubError> {
+/// What the hub listens on, and how it hears and tells that it is to stop.
+struct Doors {
+    control: Arc<Control>,
+    public: TcpListener,
+    admin: Option<TcpListener>,
+    /// Turns true, or loses its sender, when the hub is to stop.
+    told: watch::Receiver<bool>,
+    /// Tells everything that serves clients to stop.
+    stopping: watch::Sender<bool>,
+}
+
+impl Doors {
+    /// Serves until the hub is told to stop and clients have been served. The admin service goes
+    /// last: meanwhile it says that the hub is not ready.
+    async fn serve(self, hub: &Arc<hub::Hub>) {
+        let Self {
+            control,
+            public,
+            admin,
+            mut told,
+            stopping,
+        } = self;
+        let (stop_admin, admin_stopping) = watch::channel(false);
+        let live = control.live();
+        let admin = admin.map(|listener| {
+            let answers = Arc::new(Admin::new(Arc::clone(&control), Arc::clone(hub)));
+            let (live, metrics) = (Arc::clone(live), Arc::clone(hub.metrics()));
+            let door = Door::Admin;
+            tokio::spawn(server::serve(
+                listener,
+                door,
+                answers,
+                live,
+                metrics,
+                admin_stopping,
+            ))
+        });
+        let (answers, metrics) = (Arc::clone(hub), Arc::clone(hub.metrics()));
+        let ends = stopping.subscribe();
+        let serving = server::serve(
+            public,
+            Door::Public,
+            answers,
+            Arc::clone(live),
+            metrics,
+            ends,
+        );
+        let told = async {
+            // That nobody can tell any more tells as much.
+            told.wait_for(|told| *told).await.ok();
+            hub.leave();
+            sleep(live.get().stop.delay).await;
+            stopping.send_replace(true);
+        };
+        tokio::join!(serving, told);
+        stop_admin.send_replace(true);
+        if let Some(admin) = admin
+            && admin.await.is_err()
+        {
+            tracing::error!("the admin service had gone down");
+        }
+    }
+}
+
+/// Keeps counts for the status page.
+async fn sample(metrics: Arc<Metrics>) {
+    let mut ticks = tokio::time::interval(SAMPLE_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.sample();
+    }
+}
+
+async fn run(parts: Parts, doors: Doors) -> Result<(), HubError> {
     let Parts {
         hub,
         commits,
         sweeper,
         lock,
     } = parts;
-    server::serve(listener, Door::Public, Arc::clone(&hub), live, stop).await;
-    if let Some(admin) = admin
-        && admin.await.is_err()
-    {
-        tracing::error!("the admin service had gone down");
-    }
+    let sampler = tokio::spawn(sample(Arc::clone(hub.metrics())));
+    doors.serve(&hub).await;
+    sampler.abort();
     sweeper.abort();
     hub.index().close().await;
     // Dropping the last committer ends the writing thread once its queue is empty.
     drop(hub);
-    let joined = tokio::task::spawn_blocking(move || commits.join()).await;
+    let joined = spawn_blocking(move || commits.join()).await;
     // Closing the file would do, were it not for processes that are being forked elsewhere in
     // the program: they share it for a moment.
     if let Err(error) = lock.unlock() {
@@ -230,6 +295,7 @@ async fn run(
 fn open(
     live: Arc<Live>,
     read_at: ReadAt,
+    metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
 ) -> Result<Parts, HubError> {
     let config = live.get();
@@ -257,14 +323,20 @@ fn open(
     let blobs = Blobs::open(&folder, suspects).map_err(failed)?;
     let (index, connection) = Index::open(&folder.join(INDEX_FILE), READERS)?;
     let writer = Writer::new(connection, &index, config.removals_kept)?;
-    let (committer, commits) = Committer::start(writer, Arc::clone(&blobs)).map_err(failed)?;
+    let (committer, commits) =
+        Committer::start(writer, Arc::clone(&blobs), Arc::clone(&metrics)).map_err(failed)?;
     let sweeper = tokio::spawn(gc::run(
         index.clone(),
         Arc::clone(&blobs),
         sweeps,
         suspected,
+        Arc::clone(&metrics),
     ));
-    let gate = Gate::new(Arc::clone(&live), Arc::clone(index.revocations()));
+    let gate = Gate::new(
+        Arc::clone(&live),
+        Arc::clone(index.revocations()),
+        Arc::clone(&metrics),
+    );
     let hub = Arc::new(hub::Hub::new(
         live, read_at, gate, index, blobs, committer, stopping,
     ));

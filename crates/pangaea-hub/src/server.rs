@@ -11,6 +11,7 @@ mod origin;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,14 +30,15 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{HubConfig, Live};
+use crate::metrics::Metrics;
 use crate::respond::Body;
 use activity::{Activity, WatchedBody};
 use addresses::Addresses;
 pub(crate) use addresses::network;
 pub(crate) use origin::{ClientAddress, FORWARDED_PROTO};
 
-/// How long a stopping hub waits for requests under way.
-const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long after that the last answers may take.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
 /// How long to wait when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -54,6 +56,9 @@ pub(crate) trait Answers: Send + Sync + 'static {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Body>> + Send + '_;
+
+    /// Ends, with an answer that says so, what the hub cannot wait for any longer.
+    fn give_up(&self) {}
 }
 
 /// Who may connect, and how.
@@ -75,6 +80,7 @@ struct Shared<A> {
     door: Door,
     handshakes: Semaphore,
     addresses: Arc<Addresses>,
+    metrics: Arc<Metrics>,
 }
 
 /// Serves connections until `stop` changes or its sender goes, then finishes what is under way.
@@ -83,6 +89,7 @@ pub(crate) async fn serve<A: Answers>(
     door: Door,
     answers: Arc<A>,
     live: Arc<Live>,
+    metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) {
     let config = live.get();
@@ -96,6 +103,7 @@ pub(crate) async fn serve<A: Answers>(
         door,
         handshakes: Semaphore::new(config.handshakes_max),
         addresses: Arc::default(),
+        metrics,
     });
     drop(config);
     let graceful = GracefulShutdown::new();
@@ -121,8 +129,14 @@ pub(crate) async fn serve<A: Answers>(
         }
     }
     drop(listener);
-    if timeout(STOP_TIME_MAX, graceful.shutdown()).await.is_err() {
-        tracing::warn!("stopped while requests were under way");
+    let mut finishing = pin!(graceful.shutdown());
+    let limit = shared.live.get().stop.finish;
+    if timeout(limit, &mut finishing).await.is_err() {
+        shared.answers.give_up();
+        if timeout(LAST_WORDS_MAX, finishing).await.is_err() {
+            // Their clients see it: the length of an answer, or its last piece, is missing.
+            tracing::warn!("stopped while answers were being taken");
+        }
     }
     connections.shutdown().await;
 }
@@ -154,6 +168,10 @@ impl<A: Answers> Shared<A> {
             // A proxy brings everybody.
             Door::Public | Door::Admin => usize::MAX,
         };
+        let open = (self.door == Door::Public).then(|| {
+            self.metrics.accepted.add(1);
+            self.metrics.connections.hold()
+        });
         let Some(counted) = self.addresses.admit(peer, max) else {
             tracing::debug!(%peer, "closed a connection of an address that has too many");
             return;
@@ -173,7 +191,7 @@ impl<A: Answers> Shared<A> {
                 }
             }
         }
-        drop(counted);
+        drop((counted, open));
     }
 
     /// Shakes hands. Waiting for others counts as time of this one.
@@ -194,7 +212,7 @@ impl<A: Answers> Shared<A> {
         config: &HubConfig,
         watcher: Watcher,
     ) {
-        let activity = Activity::new(config.time_limits);
+        let activity = Activity::new(config.time_limits, Arc::clone(&self.metrics));
         let watched = Arc::clone(&activity);
         let shared = Arc::clone(self);
         let service = service_fn(move |request| {

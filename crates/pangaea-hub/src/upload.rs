@@ -12,13 +12,15 @@ use bytes::Bytes;
 use gaia::etag::ETag;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::blobs::{BlobId, Blobs, INLINE_BYTES_MAX, Staging};
-use crate::config::TimeLimits;
 use crate::error::Refusal;
+use crate::hub::Hub;
 use crate::index::NewBody;
+use crate::metrics::Metrics;
 
 /// How long a body may take whatever its size.
 const GRACE: Duration = Duration::from_secs(60);
@@ -47,16 +49,21 @@ pub(crate) struct Pieces {
     body: Incoming,
     /// The longest silence of a client.
     silence: Duration,
+    metrics: Arc<Metrics>,
+    /// Turns true when a stopping hub waits no longer.
+    giving_up: watch::Receiver<bool>,
     deadline: Instant,
     bytes_per_second_min: u64,
     received: u64,
 }
 
 impl Pieces {
-    pub(crate) fn new(body: Incoming, limits: &TimeLimits) -> Self {
+    pub(crate) fn new(hub: &Hub, body: Incoming) -> Self {
         Self {
             body,
-            silence: limits.body_silence,
+            silence: hub.config().time_limits.body_silence,
+            metrics: Arc::clone(hub.metrics()),
+            giving_up: hub.giving_up(),
             deadline: Instant::now() + GRACE,
             bytes_per_second_min: BYTES_PER_SECOND_MIN,
             received: 0,
@@ -71,6 +78,15 @@ impl Pieces {
 
     /// The next piece, or nothing at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let mut giving_up = self.giving_up.clone();
+        tokio::select! {
+            biased;
+            piece = self.next_of_body() => piece,
+            _ = giving_up.wait_for(|giving_up| *giving_up) => Err(Refusal::Stopping),
+        }
+    }
+
+    async fn next_of_body(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
             let earned = Duration::from_secs(self.received / self.bytes_per_second_min);
             let until = (Instant::now() + self.silence).min(self.deadline + earned);
@@ -87,6 +103,7 @@ impl Pieces {
             // Trailers mean nothing here.
             if let Ok(data) = frame.into_data() {
                 self.received += data.len() as u64;
+                self.metrics.received_bytes.add(data.len() as u64);
                 return Ok(Some(data));
             }
         }
@@ -103,7 +120,7 @@ impl Pieces {
         tokio::spawn(async move {
             let until = self.received + DRAIN_BYTES_MAX;
             let rest = async {
-                while let Ok(Some(_)) = self.next().await
+                while let Ok(Some(_)) = self.next_of_body().await
                     && self.received < until
                 {}
             };

@@ -51,6 +51,11 @@ impl Watched {
         }
     }
 
+    /// How many watch something.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().values().map(|watchers| watchers.count).sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Address, Watchers>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -54,7 +54,7 @@ pub(crate) async fn store(
     raw_path: &str,
 ) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
-    let mut pieces = Pieces::new(body, &hub.config().time_limits);
+    let mut pieces = Pieces::new(hub, body);
     let outcome = store_pieces(hub, &head.headers, &mut pieces, bucket, raw_path).await;
     // A client that waits to be told to go on is not sending; it need not be listened to.
     if outcome.is_err() && !head.headers.contains_key(EXPECT) {

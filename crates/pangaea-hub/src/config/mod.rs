@@ -92,6 +92,10 @@ pub struct HubConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Who may administrate the hub while it runs, and where.
     pub admin: AdminSettings,
+    /// How a hub that is told to stop does so.
+    pub stop: StopSettings,
+    /// What must be free on the disk for the hub to count as ready, in units of 1 048 576 bytes.
+    pub free_megabytes_min: u32,
     /// What the program logs.
     pub log: LogSettings,
 }
@@ -205,6 +209,8 @@ pub struct LogSettings {
     pub level: LogLevel,
     /// In which form.
     pub format: LogFormat,
+    /// At which level a line for every request is logged.
+    pub requests: RequestLog,
 }
 
 /// How much is logged; each includes those above it.
@@ -216,6 +222,26 @@ pub enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+/// Where the line of a request belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestLog {
+    /// With what only those want who look for something.
+    Debug,
+    /// With everything else.
+    Info,
+}
+
+/// How a hub stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StopSettings {
+    /// How long it goes on as before, saying only that it is not ready, so that a load balancer
+    /// can turn elsewhere first.
+    pub delay: Duration,
+    /// How long requests under way may then take.
+    pub finish: Duration,
 }
 
 /// The form of a line in the log.
@@ -280,9 +306,12 @@ impl HubConfig {
             tls: TlsFiles::default(),
             trusted_proxies: Vec::new(),
             admin: AdminSettings::default(),
+            stop: StopSettings::default(),
+            free_megabytes_min: 64,
             log: LogSettings {
                 level: LogLevel::Info,
                 format: LogFormat::Text,
+                requests: RequestLog::Debug,
             },
         }
     }
@@ -297,6 +326,15 @@ impl Default for Rate {
         Self {
             per_second: None,
             burst: 1000,
+        }
+    }
+}
+
+impl Default for StopSettings {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            finish: Duration::from_secs(10),
         }
     }
 }

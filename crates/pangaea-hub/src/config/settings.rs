@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use super::quota;
 use super::value::{Takes, Value};
-use super::{HubConfig, HubUrlRule, LegacyTokens, LogFormat, LogLevel, Secret};
+use super::{HubConfig, HubUrlRule, LegacyTokens, LogFormat, LogLevel, RequestLog, Secret};
 
 /// A setting.
 pub(crate) struct Setting {
@@ -89,6 +89,7 @@ const URL: Takes = Takes::Text("a URL, such as \"https://hub.example.com\"");
 const LEGACY: [&str; 2] = ["accept", "refuse"];
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 const FORMATS: [&str; 2] = ["text", "json"];
+const REQUESTS: [&str; 2] = ["debug", "info"];
 
 /// Every setting there is.
 pub(crate) const SETTINGS: &[Setting] = &[
@@ -117,6 +118,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         |path: &Path| Some(Value::Text(path.display().to_string()))
             .filter(|_| !path.as_os_str().is_empty()),
         |value| Ok::<_, String>(PathBuf::from(text(value))),
+    ),
+    setting!(
+        "storage.free_megabytes_min",
+        Takes::Whole(0, u32::MAX as u64),
+        WhileRunning,
+        free_megabytes_min,
+        get_whole,
+        set_whole,
     ),
     setting!(
         "access.server_name",
@@ -239,6 +248,22 @@ pub(crate) const SETTINGS: &[Setting] = &[
         SECONDS,
         WhileRunning,
         time_limits.answer_stall,
+        get_seconds,
+        set_seconds,
+    ),
+    setting!(
+        "limits.stop_delay_seconds",
+        Takes::Whole(0, 3600),
+        WhileRunning,
+        stop.delay,
+        get_seconds,
+        set_seconds,
+    ),
+    setting!(
+        "limits.stop_seconds",
+        Takes::Whole(0, 3600),
+        WhileRunning,
+        stop.finish,
         get_seconds,
         set_seconds,
     ),
@@ -388,6 +413,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
         |value| Ok::<_, String>(match text(value).as_str() {
             "json" => LogFormat::Json,
             _ => LogFormat::Text,
+        }),
+    ),
+    setting!(
+        "log.requests",
+        Takes::Choice(&REQUESTS),
+        WhileRunning,
+        log.requests,
+        |level: &RequestLog| chosen(REQUESTS[*level as usize]),
+        |value| Ok::<_, String>(match text(value).as_str() {
+            "info" => RequestLog::Info,
+            _ => RequestLog::Debug,
         }),
     ),
 ];

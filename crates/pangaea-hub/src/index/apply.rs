@@ -28,6 +28,9 @@ SELECT id, seq, oldest_valid, files, bytes FROM buckets WHERE address = ?1";
 const STORE_BUCKET: &str = "
 UPDATE buckets SET seq = ?2, oldest_valid = ?3, files = ?4, bytes = ?5 WHERE id = ?1";
 
+/// Writes what is there already.
+const TOUCH: &str = "UPDATE feed SET epoch = epoch";
+
 /// Old removals dropped in one transaction of a starting hub.
 const FORGET_AT_START_MAX: usize = 10_000;
 
@@ -94,6 +97,10 @@ impl Writer {
                 Unit::Each => group.apply_each(part.changes)?,
                 Unit::All => group.apply_all(part.changes)?,
             }
+        }
+        if parts.iter().any(|part| part.changes.is_empty()) {
+            // Somebody wants to know whether the index can be written.
+            group.transaction.execute_batch(TOUCH)?;
         }
         let before_ms = ago_ms(group.now_ms, self.keep_removals);
         removals::forget(&group.transaction, before_ms, FORGET_BESIDE_MAX)?;

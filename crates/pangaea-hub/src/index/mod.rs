@@ -62,6 +62,13 @@ pub(crate) struct Version {
     pub(crate) is_whole: bool,
 }
 
+/// What all buckets hold together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) buckets: u64,
+    pub(crate) usage: Usage,
+}
+
 /// Where a file is to be put.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::cache::{Cache, Looked};
 use super::schema::{Epoch, load_epoch, migrate, refuse_newer};
-use super::{FileKey, IndexError, Place, StoredBody, Version};
+use super::{FileKey, IndexError, Place, Stored, StoredBody, Version};
 use crate::blobs::BlobId;
 use crate::quota::Usage;
 
@@ -166,6 +166,49 @@ impl Index {
                 return Ok(None);
             };
             stored_etag(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map(Some)
+        })
+        .await
+    }
+
+    /// What all buckets hold together.
+    pub(crate) async fn stored(&self) -> Result<Stored, IndexError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT count(*), coalesce(sum(files), 0), coalesce(sum(bytes), 0) FROM buckets",
+            )?;
+            let (buckets, files, bytes) =
+                statement.query_row((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok(Stored {
+                buckets: unsigned(buckets)?,
+                usage: Usage {
+                    files: unsigned(files)?,
+                    bytes: unsigned(bytes)?,
+                },
+            })
+        })
+        .await
+    }
+
+    /// The buckets that hold the most, the largest first.
+    pub(crate) async fn largest(&self, most: u32) -> Result<Vec<(Address, Usage)>, IndexError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT address, files, bytes FROM buckets
+                 ORDER BY bytes DESC, files DESC, address LIMIT ?1",
+            )?;
+            let mut rows = statement.query([most])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let address = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+                let address = Address::parse(address)
+                    .map_err(|_| IndexError::Damaged("a bucket's name is not an address"))?;
+                let usage = Usage {
+                    files: unsigned(row.get(1)?)?,
+                    bytes: unsigned(row.get(2)?)?,
+                };
+                found.push((address, usage));
+            }
+            Ok(found)
         })
         .await
     }

@@ -54,8 +54,9 @@ fn document() -> Value {
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
             "description": "The stock Gaia protocol, and what this hub offers beyond it: see \
                 docs/hub-differences.md and docs/hub-accelerations.md. Bodies of requests to stock \
-                routes are read as JSON whatever their Content-Type. Routes that are not here \
-                answer 404; OPTIONS answers 204 everywhere.",
+                routes are read as JSON whatever their Content-Type. `/` greets people, `/health` answers \
+                200 or 503 for load balancers; other routes that are not here answer 404; OPTIONS \
+                answers 204 everywhere.",
         },
         "servers": [{ "url": "/" }],
         "tags": [

@@ -152,7 +152,7 @@ fn own(endpoint: Endpoint) -> Vec<Refusal> {
 pub(super) fn responses(endpoint: Endpoint, schemas: &mut Schemas) -> Map<String, Value> {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for refusal in of(endpoint) {
-        let answer = respond::refused(&refusal);
+        let answer = respond::refusal(&refusal);
         let status = answer.status().as_str().to_owned();
         groups.entry(status).or_default().add(&refusal, &answer);
     }

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::TimeLimits;
+use crate::metrics::Metrics;
 use crate::respond::Body;
 
 /// Clients may be this slow.
@@ -25,6 +26,7 @@ const BYTES_PER_SECOND_MIN: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Activity {
     limits: TimeLimits,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -70,9 +72,10 @@ pub(super) struct WatchedBody {
 }
 
 impl Activity {
-    pub(super) fn new(limits: TimeLimits) -> Arc<Self> {
+    pub(super) fn new(limits: TimeLimits, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             limits,
+            metrics,
             state: Mutex::new(State {
                 answers: Vec::new(),
                 next_id: 0,
@@ -152,6 +155,7 @@ impl Answering {
     /// The client was given a piece.
     fn gave(&mut self, bytes: usize) {
         self.last = bytes;
+        self.activity.metrics.sent_bytes.add(bytes as u64);
         let limits = &self.activity.limits;
         self.set(Some(Instant::now() + limits.answer_stall + earned(bytes)));
     }

@@ -78,7 +78,6 @@ async fn only_the_token_opens_it_and_the_hub_itself_has_no_such_routes() {
         for (method, route) in [
             (Method::GET, "/v1/admin/config"),
             (Method::POST, "/v1/admin/reload"),
-            (Method::GET, "/"),
         ] {
             let (status, answer) = admin
                 .ask_as(authorization, method, route, Value::Null)
