@@ -51,7 +51,8 @@ fn docs() -> Result<()> {
 fn plain() -> Result<()> {
     let mut command = cargo();
     command
-        .args("test -p pangaea -p pangaea-e2e --test replica --test e2e".split(' '))
+        // The whole workspace, so that nothing is built anew with other features.
+        .args("test --workspace --test replica --test e2e".split(' '))
         .env("PANGAEA_PLAIN_HUB", "1");
     call(command)
 }

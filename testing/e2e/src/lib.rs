@@ -32,3 +32,13 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option
         std::thread::sleep(POLL);
     }
 }
+
+/// The tag of no bytes at all.
+pub const EMPTY_TAG: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+/// Whether the programs use the plain calls of a stock hub alone. Then a delete leaves an empty
+/// stand-in on the hub for a while, which stock clients see.
+#[must_use]
+pub fn uses_plain_calls() -> bool {
+    std::env::var_os("PANGAEA_PLAIN_HUB").is_some_and(|value| value == "1")
+}

@@ -1,6 +1,9 @@
 //! `pangaea hub` as an operator meets it: settings, mistakes in them, and reloading.
 
 use std::fs::File;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -105,9 +108,13 @@ fn a_hang_up_reloads_the_file_and_a_mistake_in_it_ends_nothing() {
 }
 
 fn hang_up(hub: &Running) {
+    send(hub, Signal::HUP);
+}
+
+fn send(hub: &Running, signal: Signal) {
     let pid = i32::try_from(hub.pid()).expect("a process id");
     let pid = Pid::from_raw(pid).expect("a process id");
-    kill_process(pid, Signal::HUP).expect("a signal");
+    kill_process(pid, signal).expect("a signal");
 }
 
 /// Waits until the log says something.
@@ -118,4 +125,41 @@ fn wait_for_text(place: &Place, text: &str) {
         assert!(Instant::now() < deadline, "{text} in {}", place.read("log"));
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn a_request_to_end_finishes_what_is_under_way_and_refuses_what_takes_too_long() {
+    let place = Place::new();
+    let hub = Running::of(
+        place
+            .command(&["hub", "--listen", "127.0.0.1:0", "--data", "data"])
+            .env("PANGAEA_HUB_LIMITS_STOP_SECONDS", "2"),
+    );
+    let ready = hub.wait_for("ready");
+    let address = ready["listen"].as_str().expect("an address");
+    let begin = || {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        let head = "POST /list-files/1BoatSLRHtKNngkdXEeobR76b53LETtpyT HTTP/1.1\r\nhost: hub\r\n\
+                    content-length: 2\r\n\r\n{";
+        stream.write_all(head.as_bytes()).expect("half a request");
+        stream
+    };
+    let (mut slow, mut dead) = (begin(), begin());
+    // The heads have to arrive before the signal.
+    std::thread::sleep(Duration::from_millis(300));
+    send(&hub, Signal::TERM);
+    std::thread::sleep(Duration::from_millis(300));
+    slow.write_all(b"}").expect("the rest of it");
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert!(answer.ends_with("}"), "{answer}");
+    let mut answer = String::new();
+    dead.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(
+        answer.to_lowercase().contains("retry-after: 5\r\n"),
+        "{answer}"
+    );
+    assert_eq!(hub.ended(), Some(0));
 }

@@ -10,11 +10,13 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use pangaea_e2e::EMPTY_TAG;
 use pangaea_e2e::device::Device;
 use pangaea_e2e::program::Process;
 use pangaea_e2e::random::Random;
 use pangaea_e2e::stock;
 use pangaea_e2e::tree;
+use pangaea_e2e::uses_plain_calls;
 use pangaea_e2e::world::World;
 use serde_json::json;
 
@@ -273,6 +275,13 @@ impl Crashes {
         let mut listed = client.list();
         listed.retain(|name| !name.starts_with(".pangaea/"));
         listed.sort();
+        if uses_plain_calls() {
+            let stats = self.world.stats();
+            let is_deleted = |name: &String| {
+                !self.expected.contains_key(name) && stats[name].0.contains(EMPTY_TAG)
+            };
+            listed.retain(|name| !is_deleted(name));
+        }
         assert!(listed.iter().eq(self.expected.keys()), "{listed:?}");
         let gets: Vec<_> = listed
             .iter()
