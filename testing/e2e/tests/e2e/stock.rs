@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pangaea_e2e::EMPTY_TAG;
 use pangaea_e2e::device::Device;
 use pangaea_e2e::stock;
+use pangaea_e2e::stock::StockClient;
 use pangaea_e2e::uses_plain_calls;
 use pangaea_e2e::world::World;
 use serde_json::Value;
@@ -224,22 +225,7 @@ fn files_of_the_stock_client_are_read_edited_and_deleted() {
     }
     device.sync();
     assert_folder_holds(&device, &[]);
-    // Without `verify`, which makes two requests at once and fails by whichever answer comes first.
-    let gets: Vec<Value> = here
-        .iter()
-        .map(|file| json!({ "operation": "get", "path": file.path, "decrypt": file.encrypt }))
-        .collect();
-    if uses_plain_calls() {
-        let stats = world.stats();
-        for file in &here {
-            let (tag, _) = &stats[file.path];
-            assert!(tag.contains(EMPTY_TAG), "{}: {tag}", file.path);
-        }
-    } else {
-        for (get, answer) in gets.iter().zip(client.session(&gets)) {
-            assert_eq!(answer["error"]["status"], 404, "{get}: {answer}");
-        }
-    }
+    assert_gone(&world, &client, &here);
     let left: Vec<String> = client
         .list()
         .into_iter()
@@ -307,4 +293,24 @@ fn a_bucket_without_encryption_is_plain_for_the_stock_client() {
     assert_eq!(stock::content(&answers[1]), b"{\"open\": true}\n");
     assert_eq!(stock::content(&answers[2]), [0, 1, 0xff]);
     assert_eq!(answers[2]["kind"], "bytes");
+}
+
+/// What a device deleted is not there for the stock client.
+fn assert_gone(world: &World, client: &StockClient, here: &[StockFile]) {
+    // Without `verify`, which makes two requests at once and fails by whichever answer comes first.
+    let gets: Vec<Value> = here
+        .iter()
+        .map(|file| json!({ "operation": "get", "path": file.path, "decrypt": file.encrypt }))
+        .collect();
+    if uses_plain_calls() {
+        let stats = world.stats();
+        for file in here {
+            let (tag, _) = &stats[file.path];
+            assert!(tag.contains(EMPTY_TAG), "{}: {tag}", file.path);
+        }
+    } else {
+        for (get, answer) in gets.iter().zip(client.session(&gets)) {
+            assert_eq!(answer["error"]["status"], 404, "{get}: {answer}");
+        }
+    }
 }
