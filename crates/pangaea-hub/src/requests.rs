@@ -61,10 +61,7 @@ impl Requests {
             time,
             cause: refused.map(|refused| refused.cause),
         };
-        match hub.config().log.requests {
-            RequestLog::Info => line.write_info(),
-            RequestLog::Debug => line.write_debug(),
-        }
+        line.write(hub.config().log.requests);
     }
 }
 
@@ -81,34 +78,28 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn write_info(&self) {
-        let ms = self.time.as_secs_f64() * 1000.0;
-        tracing::info!(
-            request = self.id,
-            method = self.method,
-            route = self.route,
-            bucket = self.bucket,
-            status = self.status,
-            bytes = self.bytes,
-            ms,
-            cause = self.cause,
-            "request"
-        );
-    }
-
-    fn write_debug(&self) {
-        let ms = self.time.as_secs_f64() * 1000.0;
-        tracing::debug!(
-            request = self.id,
-            method = self.method,
-            route = self.route,
-            bucket = self.bucket,
-            status = self.status,
-            bytes = self.bytes,
-            ms,
-            cause = self.cause,
-            "request"
-        );
+    fn write(&self, level: RequestLog) {
+        // Where an event is made its level must be a constant.
+        macro_rules! write_at {
+            ($level:ident) => {
+                tracing::event!(
+                    tracing::Level::$level,
+                    request = self.id,
+                    method = self.method,
+                    route = self.route,
+                    bucket = self.bucket,
+                    status = self.status,
+                    bytes = self.bytes,
+                    ms = self.time.as_secs_f64() * 1000.0,
+                    cause = self.cause,
+                    "request"
+                )
+            };
+        }
+        match level {
+            RequestLog::Info => write_at!(INFO),
+            RequestLog::Debug => write_at!(DEBUG),
+        }
     }
 }
 
