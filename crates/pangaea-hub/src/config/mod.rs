@@ -1,10 +1,11 @@
 //! What a hub is told when it starts, and where it is told so.
 //!
 //! `settings` is the one table of all settings: their names, what they take, and whether they can
-//! change while the hub runs. `file` and `environment` read and write them, `load` puts the
+//! change while the hub runs; `convert` has what its rows share. `file` and `environment` read and write them, `load` puts the
 //! sources above each other. A new setting is a field here, a row there, and a line in the
 //! example file.
 
+mod convert;
 mod edit;
 mod environment;
 mod error;

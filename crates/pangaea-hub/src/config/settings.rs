@@ -1,16 +1,18 @@
 //! The table of all settings. Everything else about configuration goes through it, so a row here
 //! is all that a setting needs to be read, printed, checked and changed.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gaia::address::Address;
 use gaia::limits::PAGE_ENTRIES_MAX;
-use http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
+use super::convert::{
+    chosen, get_hub_urls, get_optional, get_path, get_seconds, get_shown, get_text, get_whitelist,
+    get_whole, list, set_header, set_nets, set_optional, set_parsed, set_path, set_seconds,
+    set_url, set_whitelist, set_whole, shown_net, text,
+};
 use super::quota;
 use super::value::{Takes, Value};
 use super::{HubConfig, HubUrlRule, LegacyTokens, LogFormat, LogLevel, RequestLog, Secret};
@@ -427,149 +429,3 @@ pub(crate) const SETTINGS: &[Setting] = &[
         }),
     ),
 ];
-
-fn text(value: Value) -> String {
-    match value {
-        Value::Text(text) => text,
-        // `Takes` lets neither of these through to a setting that is a text.
-        Value::Whole(number) => number.to_string(),
-        Value::List(items) => items.join(","),
-    }
-}
-
-fn list(value: Value) -> Vec<String> {
-    match value {
-        Value::List(items) => items,
-        Value::Text(text) => vec![text],
-        Value::Whole(number) => vec![number.to_string()],
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "every row's `get` returns this")]
-fn chosen(text: &str) -> Option<Value> {
-    Some(Value::Text(text.to_owned()))
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "every row's `get` returns this")]
-fn get_shown(value: &impl ToString) -> Option<Value> {
-    Some(Value::Text(value.to_string()))
-}
-
-fn set_parsed<T: std::str::FromStr<Err: std::fmt::Display>>(value: Value) -> Result<T, String> {
-    text(value)
-        .parse()
-        .map_err(|error: T::Err| error.to_string())
-}
-
-fn get_text(value: &Option<String>) -> Option<Value> {
-    value.clone().map(Value::Text)
-}
-
-/// Takes a URL that a path can be put behind.
-fn set_url(value: Value) -> Result<Option<String>, String> {
-    let text = text(value);
-    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
-    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-    if is_web && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none() {
-        Ok(Some(text))
-    } else {
-        Err("it begins with http:// or https:// and a host, and has no query".to_owned())
-    }
-}
-
-fn set_header(value: Value) -> Result<String, String> {
-    let text = text(value);
-    let is_good = HeaderValue::from_str(&text).is_ok_and(|value| value.to_str().is_ok());
-    if is_good {
-        Ok(text)
-    } else {
-        Err("a header is one line of plain ASCII".to_owned())
-    }
-}
-
-fn get_whole<T: Copy + TryInto<u64>>(number: &T) -> Option<Value> {
-    (*number).try_into().ok().map(Value::Whole)
-}
-
-fn set_whole<T: TryFrom<u64>>(value: Value) -> Result<T, String> {
-    let too_large = || "it is too large for this machine".to_owned();
-    match value {
-        Value::Whole(number) => number.try_into().map_err(|_| too_large()),
-        Value::Text(_) | Value::List(_) => Err(too_large()),
-    }
-}
-
-fn get_optional<T: Copy + Into<u64>>(number: &Option<T>) -> Option<Value> {
-    number.map(|number| Value::Whole(number.into()))
-}
-
-fn set_optional<T: TryFrom<u64>>(value: Value) -> Result<Option<T>, String> {
-    set_whole(value).map(Some)
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "every row's `get` returns this")]
-fn get_seconds(time: &Duration) -> Option<Value> {
-    Some(Value::Whole(time.as_secs()))
-}
-
-fn set_seconds(value: Value) -> Result<Duration, String> {
-    set_whole(value).map(Duration::from_secs)
-}
-
-fn get_path(path: &Option<PathBuf>) -> Option<Value> {
-    let path = path.as_ref()?;
-    Some(Value::Text(path.display().to_string()))
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "every row's `set` returns this")]
-fn set_path(value: Value) -> Result<Option<PathBuf>, String> {
-    Ok(Some(text(value).into()))
-}
-
-fn get_whitelist(allowed: &Option<BTreeSet<Address>>) -> Option<Value> {
-    let allowed = allowed.as_ref()?;
-    Some(Value::List(
-        allowed.iter().map(Address::to_string).collect(),
-    ))
-}
-
-fn set_whitelist(value: Value) -> Result<Option<BTreeSet<Address>>, String> {
-    let items = list(value);
-    if items.is_empty() {
-        let problem = "an empty list would let nobody write; leave the setting out to let \
-                       everybody write";
-        return Err(problem.to_owned());
-    }
-    let parse =
-        |item: String| Address::parse(&item).map_err(|error| format!("\"{item}\": {error}"));
-    items
-        .into_iter()
-        .map(parse)
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
-
-fn get_hub_urls(rule: &HubUrlRule) -> Option<Value> {
-    match rule {
-        HubUrlRule::Any => None,
-        HubUrlRule::OneOf(urls) => Some(Value::List(urls.clone())),
-    }
-}
-
-fn set_nets(value: Value) -> Result<Vec<IpNet>, String> {
-    let parse = |item: String| {
-        let address = item.parse().map(|address: std::net::IpAddr| address.into());
-        address
-            .or_else(|_| item.parse())
-            .map_err(|_| format!("\"{item}\" is neither an address nor a network"))
-    };
-    list(value).into_iter().map(parse).collect()
-}
-
-fn shown_net(net: &IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() {
-        net.addr().to_string()
-    } else {
-        net.to_string()
-    }
-}
