@@ -13,7 +13,6 @@ mod edit;
 mod folder;
 mod query;
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -122,7 +121,6 @@ pub struct Replica {
     #[cfg(feature = "mirror")]
     folder_report: FolderReport,
     events: VecDeque<Event>,
-    settings: BTreeMap<String, String>,
     done: u64,
 }
 
@@ -133,11 +131,12 @@ impl Replica {
     /// [`ReplicaError`]; nothing was changed then.
     pub async fn open(parts: Parts) -> Result<Self, ReplicaError> {
         let loaded = parts.store.load().await?;
-        let mut settings: BTreeMap<String, String> = loaded.settings.into_iter().collect();
+        let mut settings = loaded.settings.into_iter();
+        let known = settings.find_map(|(name, text)| (name == SETTING_DEVICE).then_some(text));
         let (ids, seed) = parts.random.split_at(40);
         let mut extra = Transaction::default();
-        let is_new = !settings.contains_key(SETTING_DEVICE);
-        let device = match settings.get(SETTING_DEVICE) {
+        let is_new = known.is_none();
+        let device = match known {
             Some(text) => text
                 .parse()
                 .map_err(|_| ReplicaError::Settings("the device id is not one"))?,
@@ -145,7 +144,6 @@ impl Replica {
                 let mut id = [0; 8];
                 id.copy_from_slice(ids.get(..8).unwrap_or(&[0; 8]));
                 let device = DeviceId::from_random(id);
-                settings.insert(SETTING_DEVICE.to_owned(), device.to_string());
                 extra
                     .settings
                     .push((SETTING_DEVICE.to_owned(), Some(device.to_string())));
@@ -189,7 +187,6 @@ impl Replica {
             #[cfg(feature = "mirror")]
             folder_report: FolderReport::default(),
             events: VecDeque::new(),
-            settings,
             done: 0,
         };
         replica.load_policy().await?;
@@ -207,24 +204,6 @@ impl Replica {
     /// This device.
     pub fn device(&self) -> DeviceId {
         self.engine.device()
-    }
-
-    /// A named setting of this replica.
-    pub fn setting(&self, name: &str) -> Option<&str> {
-        self.settings.get(name).map(String::as_str)
-    }
-
-    /// Remembers a setting. Durable when this returns.
-    ///
-    /// # Errors
-    /// [`ReplicaError::Store`].
-    pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<(), ReplicaError> {
-        self.settings.insert(name.to_owned(), value.to_owned());
-        self.extra
-            .settings
-            .push((name.to_owned(), Some(value.to_owned())));
-        self.save().await?;
-        Ok(())
     }
 
     /// The next thing that happened.
