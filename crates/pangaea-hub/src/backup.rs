@@ -16,7 +16,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::blobs::{BLOBS_FOLDER, BlobId, STAGING_FOLDER, blob_path, folder_of, sync_folder};
-use crate::check::{Problem, ProblemKind};
+use crate::check::{FolderEvent, Problem, ProblemKind};
 use crate::error::HubError;
 use crate::folder::{BACKUP_FILE, SweepLock, lock};
 use crate::index::{
@@ -26,21 +26,6 @@ use crate::index::{
 
 /// How much of a blob is copied at a time.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// What a backup tells while it goes on.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum BackupEvent {
-    /// So many bytes of blobs of so many are in the backup.
-    Progress {
-        /// Bytes that are.
-        done: u64,
-        /// Bytes that will be.
-        total: u64,
-    },
-    /// Something could not be copied because the original is damaged.
-    Problem(Problem),
-}
 
 /// What a backup came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -105,12 +90,12 @@ pub enum BackupError {
 /// Blocks; memory is bounded.
 ///
 /// # Errors
-/// [`BackupError`]; damage in the original comes as [`BackupEvent::Problem`] instead, and what is
+/// [`BackupError`]; damage in the original comes as [`FolderEvent::Problem`] instead, and what is
 /// not damaged is copied.
 pub fn backup(
     folder: &Path,
     to: &Path,
-    tell: &mut dyn FnMut(BackupEvent),
+    tell: &mut dyn FnMut(FolderEvent),
 ) -> Result<BackupReport, BackupError> {
     if !is_made(&folder.join(INDEX_FILE)) {
         return Err(BackupError::NoHub {
@@ -220,7 +205,7 @@ struct Backup<'a> {
     work: &'a Path,
     report: BackupReport,
     done: u64,
-    tell: &'a mut dyn FnMut(BackupEvent),
+    tell: &'a mut dyn FnMut(FolderEvent),
 }
 
 /// What copying one blob came to.
@@ -275,7 +260,7 @@ impl Backup<'_> {
             let user = copy.user_of(blob.id)?;
             let (bucket, path) = user.unzip();
             self.report.problems += 1;
-            (self.tell)(BackupEvent::Problem(Problem {
+            (self.tell)(FolderEvent::Problem(Problem {
                 kind,
                 bucket,
                 path,
@@ -287,7 +272,7 @@ impl Backup<'_> {
         }
         self.done += blob.size;
         let done = self.done;
-        (self.tell)(BackupEvent::Progress { done, total });
+        (self.tell)(FolderEvent::Progress { done, total });
         Ok(())
     }
 

@@ -56,15 +56,15 @@ pub enum ProblemKind {
     Unreadable,
 }
 
-/// What a check tells while it goes on.
+/// What a check or a backup tells while it goes on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum CheckEvent {
-    /// So many bytes of files of so many were checked.
+pub enum FolderEvent {
+    /// So many bytes of so many are done.
     Progress {
-        /// Bytes checked.
+        /// Bytes of files checked, or of blobs that are in the backup.
         done: u64,
-        /// Bytes that there are.
+        /// Bytes that there are to do.
         total: u64,
     },
     /// Something is wrong.
@@ -120,8 +120,8 @@ pub enum CheckError {
 ///
 /// # Errors
 /// [`CheckError`] when nothing could be checked; what is wrong with the data comes as
-/// [`CheckEvent::Problem`].
-pub fn check(folder: &Path, tell: &mut dyn FnMut(CheckEvent)) -> Result<CheckReport, CheckError> {
+/// [`FolderEvent::Problem`].
+pub fn check(folder: &Path, tell: &mut dyn FnMut(FolderEvent)) -> Result<CheckReport, CheckError> {
     let index = folder.join(INDEX_FILE);
     if !index.is_file() {
         return Err(CheckError::NoHub {
@@ -153,7 +153,7 @@ struct Check<'a> {
     folder: &'a Path,
     report: CheckReport,
     total: u64,
-    tell: &'a mut dyn FnMut(CheckEvent),
+    tell: &'a mut dyn FnMut(FolderEvent),
 }
 
 /// What reading a file's bytes came to.
@@ -177,7 +177,7 @@ impl Check<'_> {
 
     fn problem(&mut self, kind: ProblemKind, place: Option<&Row>, message: impl Into<String>) {
         self.report.problems += 1;
-        (self.tell)(CheckEvent::Problem(Problem {
+        (self.tell)(FolderEvent::Problem(Problem {
             kind,
             bucket: place.map(|row| row.bucket.clone()),
             path: place.map(|row| row.path.clone()),
@@ -202,7 +202,7 @@ impl Check<'_> {
         self.total = totals.bytes;
         for broken in reader.broken_invariants()? {
             self.report.problems += 1;
-            (self.tell)(CheckEvent::Problem(Problem {
+            (self.tell)(FolderEvent::Problem(Problem {
                 kind: ProblemKind::Index,
                 bucket: broken.bucket,
                 path: None,
@@ -243,7 +243,7 @@ impl Check<'_> {
         };
         self.report.files += 1;
         self.report.bytes += u64::try_from(row.size).unwrap_or(0);
-        (self.tell)(CheckEvent::Progress {
+        (self.tell)(FolderEvent::Progress {
             done: self.report.bytes,
             total: self.total.max(self.report.bytes),
         });
@@ -273,7 +273,7 @@ impl Check<'_> {
         compare(row, id, &mut file, |read| {
             let done = done + read;
             let total = total.max(done);
-            tell(CheckEvent::Progress { done, total });
+            tell(FolderEvent::Progress { done, total });
         })
     }
 

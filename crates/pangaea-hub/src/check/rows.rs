@@ -92,6 +92,41 @@ const RULES: [(&str, &str); 6] = [
     ),
 ];
 
+/// The same, for indexes that remember what was removed.
+const REMOVAL_RULES: [(&str, &str); 5] = [
+    (
+        "paths are remembered as removed and have a file; so many:",
+        "SELECT k.address, count(*) FROM removals r JOIN files f USING (bucket, path)
+         LEFT JOIN buckets k ON k.id = r.bucket GROUP BY r.bucket",
+    ),
+    (
+        "a removal comes after the bucket's last change, with number",
+        "SELECT k.address, max(r.seq) FROM removals r JOIN buckets k ON k.id = r.bucket
+         WHERE r.seq > k.seq GROUP BY k.id",
+    ),
+    (
+        "a removal and another change have the same place in the order of changes, number",
+        "SELECT k.address, r.seq FROM removals r LEFT JOIN buckets k ON k.id = r.bucket
+         WHERE EXISTS (SELECT 1 FROM files f WHERE f.bucket = r.bucket AND f.seq = r.seq)
+            OR EXISTS (SELECT 1 FROM removals o
+                       WHERE o.bucket = r.bucket AND o.seq = r.seq AND o.path <> r.path)
+         GROUP BY r.bucket, r.seq",
+    ),
+    (
+        "removals belong to a bucket that is not there, number",
+        "SELECT NULL, r.bucket FROM removals r LEFT JOIN buckets k ON k.id = r.bucket
+         WHERE k.id IS NULL GROUP BY r.bucket",
+    ),
+    (
+        "a removal's number or time, or a count of forgotten ones, is no such thing:",
+        "SELECT k.address, min(r.seq, r.removed_ms) FROM removals r
+         LEFT JOIN buckets k ON k.id = r.bucket WHERE r.seq < 1 OR r.removed_ms < 0
+         UNION ALL
+         SELECT address, forgotten_seq FROM buckets
+         WHERE forgotten_seq < 0 OR forgotten_seq > seq",
+    ),
+];
+
 /// The same, for indexes in which buckets count what they hold.
 const USAGE_RULES: [(&str, &str); 2] = [
     (
@@ -149,12 +184,14 @@ impl Reader {
 
     pub(super) fn broken_invariants(&self) -> Result<Vec<Broken>, IndexError> {
         let mut found = Vec::new();
-        let usage = if counts_usage(&self.connection)? {
-            USAGE_RULES.as_slice()
-        } else {
-            &[]
-        };
-        for (words, query) in RULES.iter().chain(usage) {
+        let mut rules = RULES.to_vec();
+        if self.connection.table_exists(None, "removals")? {
+            rules.extend(REMOVAL_RULES);
+        }
+        if counts_usage(&self.connection)? {
+            rules.extend(USAGE_RULES);
+        }
+        for (words, query) in rules {
             let mut statement = self.connection.prepare(query)?;
             let mut rows = statement.query(())?;
             while let Some(row) = rows.next()?

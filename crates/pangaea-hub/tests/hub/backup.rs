@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pangaea_hub::backup::{BackupError, BackupEvent, BackupReport, backup};
-use pangaea_hub::check::Problem;
+use pangaea_hub::backup::{BackupError, BackupReport, backup};
+use pangaea_hub::check::{FolderEvent, Problem};
 use pangaea_hub::{Hub, HubConfig};
 
 use crate::check::whole;
@@ -40,7 +40,7 @@ fn start_child(from: &Path, to: &Path) -> Child {
 fn backed_up(from: &Path, to: &Path) -> (BackupReport, Vec<Problem>) {
     let mut problems = Vec::new();
     let report = backup(from, to, &mut |event| {
-        if let BackupEvent::Problem(problem) = event {
+        if let FolderEvent::Problem(problem) = event {
             problems.push(problem);
         }
     });

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pangaea_hub::check::{CheckError, CheckEvent, CheckReport, Problem, ProblemKind, check};
+use pangaea_hub::check::{CheckError, CheckReport, FolderEvent, Problem, ProblemKind, check};
 use pangaea_hub::{Hub, HubConfig, IndexError};
 
 use crate::support::{World, any_port, key, world};
@@ -12,7 +12,7 @@ use crate::support::{World, any_port, key, world};
 pub fn checked(folder: &Path) -> (CheckReport, Vec<Problem>) {
     let mut problems = Vec::new();
     let report = check(folder, &mut |event| {
-        if let CheckEvent::Problem(problem) = event {
+        if let FolderEvent::Problem(problem) = event {
             problems.push(problem);
         }
     });
@@ -226,6 +226,44 @@ async fn damage_in_the_index_is_found() {
         let world = stored().await;
         change_index(&world, sql);
         finds(&world, kind, path, words);
+    }
+}
+
+#[tokio::test]
+async fn damage_in_what_is_remembered_of_removals_is_found() {
+    for (sql, words) in [
+        (
+            "UPDATE removals SET path = 'large'",
+            "have a file; so many: 1",
+        ),
+        (
+            "UPDATE removals SET seq = 99",
+            "a removal comes after the bucket's last change, with number 99",
+        ),
+        (
+            "UPDATE removals SET seq = 2",
+            "a removal and another change have the same place in the order of changes, number 2",
+        ),
+        (
+            "INSERT INTO removals SELECT bucket, 'other', seq, removed_ms FROM removals",
+            "a removal and another change have the same place in the order of changes, number 4",
+        ),
+        (
+            "UPDATE removals SET bucket = 77",
+            "removals belong to a bucket that is not there, number 77",
+        ),
+        ("UPDATE removals SET seq = 0", "no such thing: 0"),
+        ("UPDATE removals SET removed_ms = -1", "no such thing: -1"),
+        ("UPDATE buckets SET forgotten_seq = 99", "no such thing: 99"),
+    ] {
+        let mut world = stored().await;
+        world.start_again().await;
+        assert_eq!(world.client.put("gone", "x").await.status, 202);
+        assert_eq!(world.client.delete("gone").await.status, 202);
+        world.hub.take().unwrap().shutdown().await.unwrap();
+        whole(world.folder.path());
+        change_index(&world, sql);
+        finds(&world, ProblemKind::Index, None, words);
     }
 }
 

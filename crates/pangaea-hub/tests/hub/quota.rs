@@ -206,7 +206,7 @@ async fn counts_are_those_of_a_fresh_count_whatever_was_done() {
     world.hub.take().unwrap().shutdown().await.unwrap();
     let mut found = Vec::new();
     let mut look = |event| {
-        if let check::CheckEvent::Problem(problem) = event {
+        if let check::FolderEvent::Problem(problem) = event {
             found.push(problem.message);
         }
     };

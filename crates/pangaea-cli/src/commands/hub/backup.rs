@@ -1,13 +1,10 @@
 //! `pangaea hub backup`: copies everything that a hub has stored.
 
 use pangaea_hub::backup;
-use pangaea_hub::backup::BackupEvent;
 use pangaea_hub::backup::BackupReport;
 use serde_json::json;
 
-use super::task::Bar;
-use super::task::printed;
-use super::task::tell;
+use super::task::followed;
 use crate::cli::HubBackupArgs;
 use crate::error::CliError;
 use crate::error::Exit;
@@ -16,18 +13,8 @@ use crate::words::bytes;
 use crate::words::count;
 
 pub(crate) fn run(args: &HubBackupArgs, output: &Output) -> Result<Exit, CliError> {
-    let mut bar = Bar::new(output);
-    let mut unprinted = Ok(());
-    let report = backup::backup(&args.data, &args.to, &mut |event| match event {
-        BackupEvent::Progress { done, total } => bar.of(done, total),
-        BackupEvent::Problem(problem) => {
-            bar.aside(|| printed(&mut unprinted, || tell(&problem, output)));
-        }
-        _ => {}
-    });
-    drop(bar);
+    let report = followed(output, |tell| backup::backup(&args.data, &args.to, tell))?;
     let report = report.map_err(|error| CliError::failed(error.to_string()))?;
-    unprinted?;
     let (data, to) = (
         args.data.display().to_string(),
         args.to.display().to_string(),

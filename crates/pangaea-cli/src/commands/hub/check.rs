@@ -1,13 +1,10 @@
 //! `pangaea hub check`: looks for damage in what a hub has stored.
 
 use pangaea_hub::check;
-use pangaea_hub::check::CheckEvent;
 use pangaea_hub::check::CheckReport;
 use serde_json::json;
 
-use super::task::Bar;
-use super::task::printed;
-use super::task::tell;
+use super::task::followed;
 use crate::cli::HubCheckArgs;
 use crate::error::CliError;
 use crate::error::Exit;
@@ -16,18 +13,8 @@ use crate::words::bytes;
 use crate::words::count;
 
 pub(crate) fn run(args: &HubCheckArgs, output: &Output) -> Result<Exit, CliError> {
-    let mut bar = Bar::new(output);
-    let mut unprinted = Ok(());
-    let report = check::check(&args.data, &mut |event| match event {
-        CheckEvent::Progress { done, total } => bar.of(done, total),
-        CheckEvent::Problem(problem) => {
-            bar.aside(|| printed(&mut unprinted, || tell(&problem, output)));
-        }
-        _ => {}
-    });
-    drop(bar);
+    let report = followed(output, |tell| check::check(&args.data, tell))?;
     let report = report.map_err(|error| CliError::failed(error.to_string()))?;
-    unprinted?;
     let data = args.data.display().to_string();
     let document = json!({ "event": "checked", "data": data, "report": report });
     output.result(&document, || summary(&report))?;

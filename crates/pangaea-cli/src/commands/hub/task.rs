@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
+use pangaea_hub::check::FolderEvent;
 use pangaea_hub::check::Problem;
 use serde_json::json;
 
@@ -88,8 +89,26 @@ pub(super) fn printed(
     }
 }
 
+/// Works with a bar, and prints what is wrong as it is found. An error is one of printing.
+pub(super) fn followed<T>(
+    output: &Output,
+    work: impl FnOnce(&mut dyn FnMut(FolderEvent)) -> T,
+) -> Result<T, CliError> {
+    let mut bar = Bar::new(output);
+    let mut unprinted = Ok(());
+    let done = work(&mut |event| match event {
+        FolderEvent::Progress { done, total } => bar.of(done, total),
+        FolderEvent::Problem(problem) => {
+            bar.aside(|| printed(&mut unprinted, || tell(&problem, output)));
+        }
+        _ => {}
+    });
+    drop(bar);
+    unprinted.map(|()| done)
+}
+
 /// Prints something that is wrong with what a hub has stored.
-pub(super) fn tell(problem: &Problem, output: &Output) -> Result<(), CliError> {
+fn tell(problem: &Problem, output: &Output) -> Result<(), CliError> {
     let document = json!({
         "event": "problem",
         "kind": problem.kind,
