@@ -86,6 +86,23 @@ fn check_config_says_all_that_is_wrong() {
 }
 
 #[test]
+fn a_second_hub_on_the_same_folder_is_refused_and_disturbs_nothing() {
+    let place = Place::new();
+    let hub = ["hub", "--listen", "127.0.0.1:0", "--data", "data"];
+    let first = Running::start(&place, &hub);
+    let address = first.wait_for("ready")["listen"].clone();
+    let address = address.as_str().expect("an address");
+    let said = place.run(&hub).code(1);
+    let words = "another hub is using the data folder data; stop it first";
+    assert!(said.contains(words), "{said}");
+    assert!(TcpStream::connect(address).is_ok());
+    assert_eq!(first.interrupt(), Some(0));
+    let second = Running::start(&place, &hub);
+    second.wait_for("ready");
+    assert_eq!(second.interrupt(), Some(0));
+}
+
+#[test]
 fn a_hang_up_reloads_the_file_and_a_mistake_in_it_ends_nothing() {
     let place = Place::new();
     let settings = "[listen]\naddress = \"127.0.0.1:0\"\n[storage]\ndata_dir = \"data\"\n";

@@ -10,7 +10,7 @@ use pangaea_hub::{Hub, HubConfig, HubError};
 use tokio::task::JoinSet;
 
 use crate::check::{settle, whole};
-use crate::support::{Client, any_port, eventually, key, world};
+use crate::support::{Client, any_port, eventually, key, token, world};
 
 /// Names the data folder to the child process that `child_hub` becomes.
 const CHILD_FOLDER: &str = "PANGAEA_HUB_TEST_FOLDER";
@@ -134,6 +134,29 @@ async fn check_file(client: &Client, path: &str, known: &mut Known) {
         "{path}"
     );
     known.acknowledged = found;
+}
+
+#[tokio::test]
+async fn a_revocation_that_was_answered_outlives_a_killed_hub() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, url) = start_child(folder.path());
+    let client = Client::new(&url, key(1));
+    let oldest = serde_json::json!({ "oldestValidTimestamp": 1000 }).to_string();
+    assert_eq!(client.put("a", "1").await.status, 202);
+    assert_eq!(client.revoke(&oldest).await.status, 202);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let hub = Hub::start(HubConfig::new(folder.path(), any_port()))
+        .await
+        .unwrap();
+    let client = Client::new(hub.url(), key(1));
+    for (issued_at, status) in [(999, 401), (1000, 202)] {
+        let client = client.with_token(token().issued_at(issued_at));
+        assert_eq!(client.put("a", "2").await.status, status, "{issued_at}");
+    }
+    assert_eq!(client.put("a", "3").await.status, 401, "without a date");
+    assert_eq!(client.body("a").await, "2");
+    hub.shutdown().await.unwrap();
 }
 
 #[tokio::test]

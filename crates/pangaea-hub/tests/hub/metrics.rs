@@ -6,7 +6,7 @@ use pangaea_hub::{HubConfig, Secret};
 use serde_json::{Value, json};
 
 use crate::batch::Batch;
-use crate::support::{World, any_port, eventually, world, world_with};
+use crate::support::{World, any_port, eventually, token, world, world_with};
 
 pub const TOKEN: &str = "correct-horse-battery-staple";
 
@@ -132,6 +132,38 @@ async fn requests_and_what_is_stored_are_counted() {
     assert_eq!(client.put("a", "small").await.status, 202);
     eventually("the old blob is gone", || world.blobs().is_empty()).await;
     assert_eq!(world.metrics().await.get("blobs_collected_total"), 1.0);
+}
+
+#[tokio::test]
+async fn a_token_is_verified_once_however_often_it_is_sent() {
+    const REQUESTS: u32 = 60;
+    let world = administrated(|_| {}).await;
+    let client = &world.client;
+    assert_eq!(client.put("a", "x").await.status, 202);
+    let requests = (1..REQUESTS).map(|number| async move {
+        match number % 3 {
+            0 => client.put(&format!("f{number}"), "x").await.status,
+            1 => client.list(json!({})).await.status,
+            _ => client.put("a", format!("{number}")).await.status,
+        }
+    });
+    for status in futures_util::future::join_all(requests).await {
+        assert_eq!(status, 202);
+    }
+    let metrics = world.metrics().await;
+    assert_eq!(metrics.get("token_cache_misses_total"), 1.0);
+    let hits = metrics.get("token_cache_hits_total");
+    assert_eq!(hits, f64::from(REQUESTS - 1));
+    // Another token of the same key is another one to verify, and a forged one is never remembered.
+    let other = client.with_token(token().issued_at(1_700_000_000));
+    let forged = client.with_authorization(format!("{}x", client.authorization));
+    for _ in 0..3 {
+        assert_eq!(other.put("a", "x").await.status, 202);
+        assert_eq!(forged.put("a", "x").await.status, 401);
+    }
+    let metrics = world.metrics().await;
+    assert_eq!(metrics.get("token_cache_misses_total"), 5.0);
+    assert_eq!(metrics.get("token_cache_hits_total"), hits + 2.0);
 }
 
 async fn health(url: &str, world: &World) -> (u16, Value) {
