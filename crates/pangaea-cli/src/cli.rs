@@ -163,6 +163,14 @@ pub(crate) struct HubCheckArgs {
     pub(crate) data: PathBuf,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ApiDocument {
+    /// What clients ask
+    Hub,
+    /// What operators ask
+    Admin,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// The configuration file; options and PANGAEA_HUB_ variables go before it
@@ -171,9 +179,17 @@ pub(crate) struct ServeArgs {
     /// Look whether the hub could start, print all settings, and start nothing
     #[arg(long)]
     pub(crate) check_config: bool,
-    /// Print what the hub answers to as an OpenAPI document, and start nothing
-    #[arg(long, conflicts_with = "check_config")]
-    pub(crate) print_openapi: bool,
+    /// Print what the hub answers to as an OpenAPI document, and start nothing; or, with =admin,
+    /// what its admin service answers to
+    #[arg(
+        long,
+        value_name = "WHICH",
+        conflicts_with = "check_config",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "hub"
+    )]
+    pub(crate) print_openapi: Option<ApiDocument>,
     /// Where to listen; without it: 127.0.0.1:3000
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,

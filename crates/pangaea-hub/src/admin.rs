@@ -1,6 +1,10 @@
 //! The admin service: reading and changing the settings of a running hub, on a listener of its
 //! own, for whoever has the token. The routes and answers are those of the stock admin service;
 //! unlike it, this one shows no secrets, and takes the token as it is written.
+//! `routes` is the table of all routes, `answers` has the forms of what is answered.
+
+pub(crate) mod answers;
+pub(crate) mod routes;
 
 use std::sync::Arc;
 
@@ -9,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::{Map, Value as Json, json};
@@ -17,19 +21,26 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 
+use self::answers::{Alive, Failure, FileChanged, ReadyParts, ReloadDone};
+use self::routes::{Access, AdminEndpoint};
 use crate::config::{ConfigError, LoadedConfig};
 use crate::control::{ChangeError, Control};
 use crate::health::readiness;
 use crate::hub::Hub;
 use crate::respond::{self, Body};
 use crate::server::Answers;
-use crate::{metrics, status};
+use crate::{metrics, openapi, status};
 
 /// The largest change of settings. A whitelist may be long.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// What the stock admin service says after a change.
 const CHANGED: &str = "Config updated -- you should reload your Gaia hub now.";
+
+/// Makes browsers ask for a password.
+const CHALLENGE: HeaderValue = HeaderValue::from_static(
+    "Basic realm=\"Pangaea hub: the admin token is the password\", charset=\"UTF-8\"",
+);
 
 /// Answers admin requests.
 pub(crate) struct Admin {
@@ -38,47 +49,69 @@ pub(crate) struct Admin {
 }
 
 /// What is answered instead of a result.
-type Refused = (StatusCode, Json);
+type Refused = (StatusCode, Failure);
 
 impl Admin {
     pub(crate) fn new(control: Arc<Control>, hub: Arc<Hub>) -> Self {
         Self { control, hub }
     }
 
-    /// The routes that are looked at rather than asked to do something.
-    async fn look(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+    async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Refused> {
         let path = request.uri().path();
-        if request.method() != Method::GET
-            || !matches!(path, "/" | "/metrics" | "/health" | "/ready")
-        {
-            return None;
-        }
-        match path {
+        let route = routes::find(request.method(), path);
+        // Who has no token is not told either what there is not.
+        self.admit(
+            route.map_or(Access::Token, |route| route.access),
+            request.headers(),
+        )?;
+        let Some(route) = route else {
+            return Err(match routes::allowed(path) {
+                none if none.is_empty() => refused(StatusCode::NOT_FOUND, "there is no such route"),
+                methods => refused(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    format!("this route takes {methods}"),
+                ),
+            });
+        };
+        Ok(match route.endpoint {
+            AdminEndpoint::StatusPage => status::page(&self.hub).await,
+            AdminEndpoint::Metrics => self.metrics().await,
             // That it answers is the answer.
-            "/health" => return Some(respond::json(StatusCode::OK, &json!({ "status": "ok" }))),
-            "/ready" => return Some(self.ready().await),
-            _ => {}
+            AdminEndpoint::Health => respond::json(StatusCode::OK, &Alive { status: "ok" }),
+            AdminEndpoint::Ready => self.ready().await,
+            AdminEndpoint::OpenApi => openapi::answer(openapi::admin_text()),
+            AdminEndpoint::Settings => {
+                let config = self.control.live().get();
+                let settings = LoadedConfig::of(&config).to_json();
+                respond::json(StatusCode::OK, &json!({ "config": settings }))
+            }
+            AdminEndpoint::Change => respond::json(StatusCode::OK, &self.change(request).await?),
+            AdminEndpoint::Reload => respond::json(StatusCode::OK, &self.reload().await?),
+        })
+    }
+
+    fn admit(&self, access: Access, headers: &HeaderMap) -> Result<(), Refused> {
+        let (sent, status) = match access {
+            Access::Everybody => return Ok(()),
+            Access::Look => (
+                bearer(headers).or_else(|| password(headers)),
+                StatusCode::UNAUTHORIZED,
+            ),
+            Access::Token => (bearer(headers), StatusCode::FORBIDDEN),
+        };
+        if self.is_token(sent.as_deref()) {
+            Ok(())
+        } else {
+            Err(refused(status, "forbidden"))
         }
-        // Browsers send a password again by themselves, wherever a link comes from. So it opens
-        // only what changes nothing.
-        let sent = bearer(request.headers()).or_else(|| password(request.headers()));
-        if !self.is_token(sent.as_deref()) {
-            let error = json!({ "error": "forbidden" });
-            let mut response = respond::json(StatusCode::UNAUTHORIZED, &error);
-            let challenge = HeaderValue::from_static(
-                "Basic realm=\"Pangaea hub: the admin token is the password\", charset=\"UTF-8\"",
-            );
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-            return Some(response);
-        }
-        if path == "/" {
-            return Some(status::page(&self.hub).await);
-        }
+    }
+
+    async fn metrics(&self) -> Response<Body> {
         let text = metrics::write(self.hub.metrics(), &self.hub.now().await);
         let mut response = Response::new(respond::bytes(text));
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);
-        Some(response)
+        response
     }
 
     async fn ready(&self) -> Response<Body> {
@@ -88,35 +121,12 @@ impl Admin {
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
-        let document = json!({
-            "index": ready.index.as_str(),
-            "disk": ready.disk.as_str(),
-            "serving": ready.serving.as_str(),
-        });
-        respond::json(status, &document)
-    }
-
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Json, Refused> {
-        if !self.is_token(bearer(request.headers()).as_deref()) {
-            return Err((StatusCode::FORBIDDEN, json!({ "error": "forbidden" })));
-        }
-        let method = request.method().clone();
-        match (request.uri().path(), &method) {
-            ("/v1/admin/config", &Method::GET) => {
-                let config = self.control.live().get();
-                Ok(json!({ "config": LoadedConfig::of(&config).to_json() }))
-            }
-            ("/v1/admin/config", &Method::POST) => self.change(request).await,
-            ("/v1/admin/reload", &Method::POST) => self.reload().await,
-            ("/v1/admin/config" | "/v1/admin/reload", _) => Err((
-                StatusCode::METHOD_NOT_ALLOWED,
-                json!({ "error": "the config is read with GET and changed with POST; a reload is a POST" }),
-            )),
-            _ => Err((
-                StatusCode::NOT_FOUND,
-                json!({ "error": "there is no such route" }),
-            )),
-        }
+        let parts = ReadyParts {
+            index: ready.index.as_str(),
+            disk: ready.disk.as_str(),
+            serving: ready.serving.as_str(),
+        };
+        respond::json(status, &parts)
     }
 
     /// Compares digests, so that the time it takes tells nothing, not even the length.
@@ -129,11 +139,7 @@ impl Admin {
         sent.is_some() && bool::from(digest.ct_eq(&Sha256::digest(token.expose())))
     }
 
-    async fn change(&self, request: Request<Incoming>) -> Result<Json, Refused> {
-        let no_fields = || {
-            let error = json!({ "error": "No valid fields given" });
-            (StatusCode::BAD_REQUEST, error)
-        };
+    async fn change(&self, request: Request<Incoming>) -> Result<FileChanged, Refused> {
         let changes = self.read(request).await?;
         let has_fields = changes.values().any(|members| {
             members
@@ -141,24 +147,27 @@ impl Admin {
                 .is_none_or(|members| !members.is_empty())
         });
         if !has_fields {
-            return Err(no_fields());
+            return Err(refused(StatusCode::BAD_REQUEST, "No valid fields given"));
         }
         match self.control.change(changes).await {
-            Ok(overridden) => Ok(json!({ "message": CHANGED, "overridden": overridden })),
+            Ok(overridden) => Ok(FileChanged {
+                message: CHANGED,
+                overridden,
+            }),
             Err(ChangeError::Config(error)) => Err((StatusCode::BAD_REQUEST, invalid(&error))),
             Err(error @ ChangeError::NoFile) => {
-                Err((StatusCode::CONFLICT, json!({ "error": error.to_string() })))
+                Err(refused(StatusCode::CONFLICT, error.to_string()))
             }
             Err(error @ ChangeError::Write(_)) => {
                 tracing::error!("{error}");
-                let error = json!({ "error": error.to_string() });
-                Err((StatusCode::INTERNAL_SERVER_ERROR, error))
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Err(refused(status, error.to_string()))
             }
         }
     }
 
     async fn read(&self, request: Request<Incoming>) -> Result<Map<String, Json>, Refused> {
-        let bad = |message: &str| (StatusCode::BAD_REQUEST, json!({ "error": message }));
+        let bad = |message: &str| refused(StatusCode::BAD_REQUEST, message);
         let limit = self.control.live().get().time_limits.body_silence;
         let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
         let body = timeout(limit, body)
@@ -171,13 +180,13 @@ impl Admin {
         }
     }
 
-    async fn reload(&self) -> Result<Json, Refused> {
+    async fn reload(&self) -> Result<ReloadDone, Refused> {
         match self.control.reload().await {
-            Ok(reloaded) => Ok(json!({
-                "result": "OK",
-                "changed": reloaded.changed,
-                "needs_restart": reloaded.needs_restart,
-            })),
+            Ok(reloaded) => Ok(ReloadDone {
+                result: "OK",
+                changed: reloaded.changed,
+                needs_restart: reloaded.needs_restart,
+            }),
             Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, invalid(&error))),
         }
     }
@@ -185,19 +194,22 @@ impl Admin {
 
 impl Answers for Admin {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let mut response = match self.look(&request).await {
-            Some(response) => response,
-            None => match self.dispatch(request).await {
-                Ok(document) => respond::json(StatusCode::OK, &document),
-                Err((status, document)) => respond::json(status, &document),
-            },
+        let allowed = routes::allowed(request.uri().path());
+        let mut response = match self.dispatch(request).await {
+            Ok(response) => response,
+            Err((status, failure)) => respond::json(status, &failure),
         };
         let status = response.status();
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED
+            && let Ok(allowed) = HeaderValue::from_str(&allowed)
+        {
+            headers.insert(ALLOW, allowed);
         }
         debug_assert!(headers.contains_key(CONTENT_TYPE));
         response
@@ -221,7 +233,13 @@ fn password(headers: &HeaderMap) -> Option<String> {
     Some(password.to_owned())
 }
 
-fn invalid(error: &ConfigError) -> Json {
-    let more: Vec<String> = error.problems().iter().map(ToString::to_string).collect();
-    json!({ "error": "Invalid Gaia configuration", "more": more })
+fn refused(status: StatusCode, error: impl Into<String>) -> Refused {
+    (status, Failure::new(error))
+}
+
+fn invalid(error: &ConfigError) -> Failure {
+    Failure {
+        error: "Invalid Gaia configuration".to_owned(),
+        more: Some(error.problems().iter().map(ToString::to_string).collect()),
+    }
 }

@@ -342,7 +342,7 @@ impl Hub {
                 changes::changes(self, request.headers(), query, bucket).await
             }
             Endpoint::HubInfo => Ok(self.hub_info(&method, request.headers())),
-            Endpoint::OpenApi => Ok(openapi::answer()),
+            Endpoint::OpenApi => Ok(openapi::answer(openapi::text())),
         }
     }
 

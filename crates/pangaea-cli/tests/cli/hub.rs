@@ -48,12 +48,19 @@ fn check_config_prints_what_holds_and_starts_nothing() {
 }
 
 #[test]
-fn print_openapi_prints_the_document_that_is_in_docs() {
+fn print_openapi_prints_the_documents_that_are_in_docs() {
     let place = Place::new();
-    let printed = place.run(&["hub", "--print-openapi"]).json();
-    let committed = include_str!("../../../../docs/hub-api.json");
-    let committed: serde_json::Value = serde_json::from_str(committed).unwrap();
-    assert_eq!(printed, committed);
+    let hub = include_str!("../../../../docs/hub-api.json");
+    let admin = include_str!("../../../../docs/hub-admin-api.json");
+    for (option, committed) in [
+        ("--print-openapi", hub),
+        ("--print-openapi=hub", hub),
+        ("--print-openapi=admin", admin),
+    ] {
+        let printed = place.run(&["hub", option]).json();
+        let committed: serde_json::Value = serde_json::from_str(committed).unwrap();
+        assert_eq!(printed, committed, "{option}");
+    }
 }
 
 #[test]

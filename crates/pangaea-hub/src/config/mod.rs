@@ -33,6 +33,8 @@ pub(crate) use file::read as read_file;
 pub(crate) use live::Live;
 pub use live::Reloaded;
 pub use load::{ConfigSources, LoadedConfig};
+pub(crate) use settings::{Change, SECRET, SETTINGS, Setting, sections};
+pub(crate) use value::Takes;
 
 /// Where a hub listens if nobody says otherwise: only programs of this machine reach it.
 pub const LISTEN_DEFAULT: SocketAddr =

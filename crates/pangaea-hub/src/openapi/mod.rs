@@ -1,9 +1,11 @@
-//! The OpenAPI document of the hub's routes, made from what the hub itself is made of: the table
-//! of `routes`, the wire types and limits of `gaia`, and the refusals of `error`.
+//! The OpenAPI documents of the hub's routes, made from what the hub itself is made of: the tables
+//! of routes, the wire types and limits of `gaia`, the refusals of `error`, the table of settings.
 //!
 //! What each endpoint takes and answers is in `operations`, what it refuses with in `refusals`,
-//! the forms of bodies in `schemas`. The admin service is not described here.
+//! the forms of bodies in `schemas`. The admin service, which listens elsewhere and takes another
+//! token, has a document of its own, in `admin`.
 
+mod admin;
 mod operations;
 mod refusals;
 mod schemas;
@@ -20,6 +22,7 @@ use crate::respond::{self, Body};
 use crate::routes::SHAPES;
 
 static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
+static ADMIN_TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", admin::document()));
 
 /// The document as JSON, as `GET /openapi.json` answers it.
 #[must_use]
@@ -27,9 +30,15 @@ pub fn text() -> &'static str {
     &TEXT
 }
 
+/// The document of the admin service, as `GET /openapi.json` of that answers it.
+#[must_use]
+pub fn admin_text() -> &'static str {
+    &ADMIN_TEXT
+}
+
 /// `GET /openapi.json`
-pub(crate) fn answer() -> Response<Body> {
-    respond::raw_json(StatusCode::OK, Bytes::from_static(text().as_bytes()))
+pub(crate) fn answer(text: &'static str) -> Response<Body> {
+    respond::raw_json(StatusCode::OK, Bytes::from_static(text.as_bytes()))
 }
 
 fn document() -> Value {
@@ -55,7 +64,8 @@ fn document() -> Value {
             "description": "The stock Gaia protocol, and what this hub offers beyond it: see \
                 docs/hub-differences.md and docs/hub-accelerations.md. Bodies of requests to stock \
                 routes are read as JSON whatever their Content-Type. `/` greets people, `/health` answers \
-                200 or 503 for load balancers; other routes that are not here answer 404; OPTIONS \
+                200 or 503 for load balancers; the admin service on its own address has \
+                a document of its own; other routes that are not here answer 404; OPTIONS \
                 answers 204 everywhere.",
         },
         "servers": [{ "url": "/" }],
@@ -126,24 +136,34 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere() {
-        let document = document();
-        let text = document.to_string();
-        let mut count = 0;
-        for rest in text.split("\"$ref\":\"#").skip(1) {
-            let pointer = rest.split('"').next().unwrap();
-            assert!(document.pointer(pointer).is_some(), "{pointer}");
-            count += 1;
+        for (document, references_min) in [(document(), 20), (admin::document(), 10)] {
+            let text = document.to_string();
+            let mut count = 0;
+            for rest in text.split("\"$ref\":\"#").skip(1) {
+                let pointer = rest.split('"').next().unwrap();
+                assert!(document.pointer(pointer).is_some(), "{pointer}");
+                count += 1;
+            }
+            assert!(count > references_min, "{count}");
         }
-        assert!(count > 20, "{count}");
     }
 
     #[test]
-    fn the_file_in_docs_is_up_to_date() {
-        let file = include_str!("../../../../docs/hub-api.json");
-        let file: Value = serde_json::from_str(file).unwrap();
-        assert!(
-            file == document(),
-            "run `cargo run -p pangaea-cli -- hub --print-openapi > docs/hub-api.json`"
-        );
+    fn the_files_in_docs_are_up_to_date() {
+        let files = [
+            (include_str!("../../../../docs/hub-api.json"), document()),
+            (
+                include_str!("../../../../docs/hub-admin-api.json"),
+                admin::document(),
+            ),
+        ];
+        for (file, document) in files {
+            let file: Value = serde_json::from_str(file).unwrap();
+            assert!(
+                file == document,
+                "run `cargo run -p pangaea-cli -- hub --print-openapi > docs/hub-api.json` and \
+                 the same with `--print-openapi=admin > docs/hub-admin-api.json`"
+            );
+        }
     }
 }

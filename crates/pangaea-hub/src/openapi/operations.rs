@@ -19,7 +19,7 @@ use super::schemas::Schemas;
 use crate::hub::FEATURES;
 use crate::routes::Endpoint;
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 
 /// Everything about one endpoint but its refusals.
@@ -360,7 +360,7 @@ fn open_api() -> Description {
     }
 }
 
-fn json_answer(words: &str, schema: Value) -> Value {
+pub(super) fn json_answer(words: &str, schema: Value) -> Value {
     json!({ "description": words, "content": { JSON: { "schema": schema } } })
 }
 

@@ -5,8 +5,10 @@ use std::path::Path;
 use pangaea_hub::ConfigSources;
 use pangaea_hub::Hub;
 use pangaea_hub::RunningHub;
+use pangaea_hub::openapi;
 use serde_json::json;
 
+use crate::cli::ApiDocument;
 use crate::cli::ServeArgs;
 use crate::error::CliError;
 use crate::error::Exit;
@@ -16,8 +18,11 @@ use crate::signals::HangUp;
 use crate::signals::Stop;
 
 pub(crate) fn run(args: ServeArgs, output: &Output) -> Result<Exit, CliError> {
-    if args.print_openapi {
-        output.text(pangaea_hub::openapi::text())?;
+    if let Some(which) = args.print_openapi {
+        output.text(match which {
+            ApiDocument::Hub => openapi::text(),
+            ApiDocument::Admin => openapi::admin_text(),
+        })?;
         return Ok(Exit::Done);
     }
     let is_check = args.check_config;

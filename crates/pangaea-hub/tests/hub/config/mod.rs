@@ -1,7 +1,7 @@
 //! Where settings come from, what goes before what, and what is said about mistakes. Beside this,
 //! what the settings do that concern connections and administration.
 
-mod admin;
+pub mod admin;
 mod limits;
 mod tls;
 
