@@ -23,9 +23,9 @@ async fn child_hub() {
     let Some(folder) = std::env::var_os(CHILD_FOLDER) else {
         return;
     };
-    let hub = Hub::start(HubConfig::new(folder, any_port()))
-        .await
-        .unwrap();
+    crate::logs::print_failures();
+    let hub = Hub::start(HubConfig::new(folder, any_port())).await;
+    let hub = hub.unwrap_or_else(|error| panic!("{error}"));
     println!("\n{CHILD_URL}{}", hub.url());
     std::future::pending::<()>().await;
 }
@@ -36,14 +36,18 @@ pub fn start_child(folder: &Path) -> (Child, String) {
     start_child_with(command, folder)
 }
 
-/// Starts a hub with a command that this program's name and arguments may be added to.
-pub fn start_child_with(mut command: Command, folder: &Path) -> (Child, String) {
-    let mut child = command
+/// Makes a command that ends with this program's name one that runs a hub.
+pub fn hub_of(mut command: Command, folder: &Path) -> Command {
+    command
         .args(["--exact", "durability::child_hub", "--nocapture"])
-        .env(CHILD_FOLDER, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .env(CHILD_FOLDER, folder);
+    command
+}
+
+/// Starts a hub with a command that ends with this program's name.
+pub fn start_child_with(command: Command, folder: &Path) -> (Child, String) {
+    let mut command = hub_of(command, folder);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     let url = output
         .lines()

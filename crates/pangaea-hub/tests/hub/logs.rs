@@ -16,15 +16,18 @@ use crate::support::{Client, key};
 
 static LINES: Mutex<String> = Mutex::new(String::new());
 
-/// Puts what all tests log at INFO or above into one place, one JSON object a line.
-struct Collect;
+/// Puts what is logged somewhere, one JSON object a line.
+struct Collect {
+    level: Level,
+    put: fn(&str),
+}
 
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 
 impl Subscriber for Collect {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO
+        *metadata.level() <= self.level
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -38,8 +41,7 @@ impl Subscriber for Collect {
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-        *lines += &format!("{}\n", Value::Object(fields.0));
+        (self.put)(&Value::Object(fields.0).to_string());
     }
 
     fn enter(&self, _: &Id) {}
@@ -66,9 +68,22 @@ impl Visit for Fields {
     }
 }
 
+/// Keeps what all tests of this process log at INFO or above.
 fn collect() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Collect).unwrap());
+    let put = |line: &str| {
+        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        *lines += &format!("{line}\n");
+    };
+    let level = Level::INFO;
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Collect { level, put }).unwrap());
+}
+
+/// Prints the failures of a hub in a process of its own.
+pub fn print_failures() {
+    let put = |line: &str| eprintln!("{line}");
+    let level = Level::ERROR;
+    tracing::subscriber::set_global_default(Collect { level, put }).unwrap();
 }
 
 fn lines() -> String {

@@ -38,6 +38,8 @@ mod stock_files;
 mod stop;
 mod store;
 mod support;
+#[cfg(target_os = "linux")]
+mod volume;
 mod waiting;
 
 #[test]
