@@ -1,20 +1,23 @@
-//! The one thread that writes to the index, and group commit.
+//! The thread that decides on changes and makes them durable, and the one that brings them into
+//! the database.
 //!
-//! Changes queue up while the thread waits for the disk; it takes all that wait and applies them
-//! in one transaction, so that one sync makes many changes durable. Each gets its own verdict. A
-//! queued change no longer depends on the request that brought it: a client that hangs up leaves
-//! the old version or the new one.
+//! Changes queue up while the first waits for the disk; it takes all that wait and makes them
+//! durable together, so that one sync serves many. Each gets its own verdict. A queued change no
+//! longer depends on the request that brought it: a client that hangs up leaves the old version or
+//! the new one. The second thread follows behind, many groups at a time, and nobody waits for it
+//! but those who need rows in their order.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gaia::address::Address;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use crate::blobs::{BlobId, Blobs};
-use crate::index::{Applied, Change, IndexError, NewBody, Part, Unit, Verdict, Writer};
+use crate::blobs::Blobs;
+use crate::index::{
+    Change, Index, IndexError, Layer, Merger, Opened, Part, Task, Unit, Verdict, Writer,
+};
 use crate::metrics::Metrics;
 use crate::watched::Watched;
 
@@ -35,13 +38,23 @@ const GATHER: Duration = Duration::from_micros(400);
 /// What became of each change of a request.
 type Verdicts = Vec<Result<Verdict, IndexError>>;
 
-/// The changes of one request.
+/// What a request asks of the deciding thread.
 struct Job {
-    changes: Vec<Change>,
-    unit: Unit,
-    reply: oneshot::Sender<Result<Verdicts, IndexError>>,
+    work: Work,
     /// What was reserved for the changes, as long as they are here.
     _room: Option<OwnedSemaphorePermit>,
+}
+
+enum Work {
+    /// Changes of one request.
+    Changes {
+        part: Part,
+        reply: oneshot::Sender<Result<Verdicts, IndexError>>,
+    },
+    /// Something durable that changes nothing; the answer is the number of its frame.
+    Touch {
+        reply: oneshot::Sender<Result<u64, IndexError>>,
+    },
 }
 
 /// What a request is about to be told.
@@ -60,17 +73,24 @@ struct Told {
 #[derive(Clone)]
 pub(crate) struct Committer {
     queue: mpsc::Sender<Job>,
+    index: Index,
     watched: Arc<Watched>,
 }
 
 impl Committer {
-    /// Starts the writing thread, from within a runtime. It ends, having applied what was queued,
-    /// when every clone of the committer is gone.
+    /// Starts both threads, from within a runtime. The thread that is returned ends when every
+    /// clone of the committer is gone, what was queued has been applied, and the other thread has
+    /// brought all of it into the database.
     pub(crate) fn start(
-        writer: Writer,
+        opened: Opened,
         blobs: Arc<Blobs>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let Opened {
+            index,
+            writer,
+            merger,
+        } = opened;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let watched = Arc::new(Watched::default());
         let told = Told {
@@ -78,10 +98,30 @@ impl Committer {
             metrics,
         };
         let runtime = Handle::current();
+        let (ending, ended) = watch::channel(false);
+        let merging = {
+            let runtime = runtime.clone();
+            std::thread::Builder::new()
+                .name("pangaea-hub-merge".into())
+                .spawn(move || merge(merger, &blobs, &runtime, &ended))?
+        };
         let thread = std::thread::Builder::new()
             .name("pangaea-hub-commit".into())
-            .spawn(move || run(writer, &blobs, &told, &runtime, jobs))?;
-        Ok((Self { queue, watched }, thread))
+            .spawn(move || {
+                let log = run(writer, &told, &runtime, jobs).into_log();
+                ending.send_replace(true);
+                if let Ok(Leftover::Nothing) = merging.join()
+                    && let Err(error) = log.remove()
+                {
+                    tracing::warn!(%error, "could not remove the log; the next start does");
+                }
+            })?;
+        let committer = Self {
+            queue,
+            index,
+            watched,
+        };
+        Ok((committer, thread))
     }
 
     /// Who is told when a bucket has changed.
@@ -89,11 +129,13 @@ impl Committer {
         &self.watched
     }
 
-    /// Makes a commit that changes nothing, to see whether one can be made.
+    /// Makes something durable that changes nothing and brings it into the database, to see
+    /// whether that can be done.
     pub(crate) async fn touch(&self) -> Result<(), IndexError> {
-        self.commit_all(Vec::new(), Unit::Each, None)
-            .await
-            .map(drop)
+        let (reply, frame) = oneshot::channel();
+        self.queue(Work::Touch { reply }, None).await?;
+        let frame = frame.await.unwrap_or(Err(IndexError::Stopping))?;
+        self.index.merge_until(frame).await
     }
 
     /// Requests that wait for their turn.
@@ -125,27 +167,24 @@ impl Committer {
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<Verdicts, IndexError> {
         let (reply, verdicts) = oneshot::channel();
-        let job = Job {
-            changes,
-            unit,
-            reply,
-            _room: room,
-        };
-        self.queue
-            .send(job)
-            .await
-            .map_err(|_| IndexError::Stopping)?;
+        let part = Part { changes, unit };
+        self.queue(Work::Changes { part, reply }, room).await?;
         verdicts.await.unwrap_or(Err(IndexError::Stopping))
+    }
+
+    async fn queue(
+        &self,
+        work: Work,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), IndexError> {
+        let job = Job { work, _room: room };
+        let queued = self.queue.send(job).await;
+        queued.map_err(|_| IndexError::Stopping)
     }
 }
 
-fn run(
-    mut writer: Writer,
-    blobs: &Blobs,
-    told: &Told,
-    runtime: &Handle,
-    mut jobs: mpsc::Receiver<Job>,
-) {
+/// Decides until nobody asks any more.
+fn run(mut writer: Writer, told: &Told, runtime: &Handle, mut jobs: mpsc::Receiver<Job>) -> Writer {
     let mut group = Vec::with_capacity(GROUP_MAX);
     let mut is_busy = false;
     while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
@@ -158,11 +197,10 @@ fn run(
             }
         }
         is_busy = group.len() >= BUSY_FROM;
-        let group = std::mem::take(&mut group);
-        let mut answers = Vec::with_capacity(group.len());
-        apply_group(&mut writer, blobs, told, group, &mut answers);
+        let answers = apply_group(&mut writer, told, runtime, group.drain(..));
         answer(runtime, answers);
     }
+    writer
 }
 
 /// Tells the requests of a group what became of them. That wakes each of them, which is cheaper
@@ -179,104 +217,115 @@ fn answer(runtime: &Handle, answers: Vec<Answer>) {
     drop(runtime.spawn(told));
 }
 
+/// Applies what a group of requests asks for; all that they brought is gone before they are
+/// answered, so that whoever hears of an answer sees the sweeper's view settled.
 fn apply_group(
     writer: &mut Writer,
-    blobs: &Blobs,
     told: &Told,
-    group: Vec<Job>,
-    answers: &mut Vec<Answer>,
-) {
-    let parts: Vec<_> = group
-        .iter()
-        .map(|job| Part {
-            changes: &job.changes,
-            unit: job.unit,
-        })
-        .collect();
-    let began = Instant::now();
-    match writer.apply(&parts) {
-        Ok(applied) => {
-            told.metrics.committed(group.len(), began.elapsed());
-            tracing::trace!(requests = group.len(), "committed");
-            let mut verdicts = applied.verdicts.into_iter().map(Ok);
-            for job in group {
-                let own = verdicts.by_ref().take(job.changes.len()).collect();
-                answers.push(finish(job, Ok(own)));
+    runtime: &Handle,
+    group: impl Iterator<Item = Job>,
+) -> Vec<Answer> {
+    let (mut parts, mut replies, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
+    for Job { work, _room: room } in group {
+        match work {
+            Work::Changes { part, reply } => {
+                replies.push((reply, part.changes.len()));
+                parts.push(part);
+                rooms.push(room);
             }
-            wake(&told.watched, &applied.changed);
-            release(blobs, applied.released);
+            Work::Touch { reply } => drop(reply.send(writer.touch())),
         }
-        Err(IndexError::Busy) => {
-            // The wait was long enough for all of them.
-            for job in group {
-                answers.push(finish(job, Err(IndexError::Busy)));
-            }
-        }
-        Err(error) if group.len() > 1 => {
-            // Nothing of the group took place. One change that the database cannot take must not
-            // fail the others, so each request is tried by itself.
-            tracing::warn!(%error, requests = group.len(), "splitting a group of changes");
-            for job in group {
-                apply_group(writer, blobs, told, vec![job], answers);
-            }
-        }
+    }
+    if parts.is_empty() {
+        return Vec::new();
+    }
+    let (requests, began) = (parts.len(), Instant::now());
+    let applied = writer.apply(parts, runtime);
+    drop(rooms);
+    let applied = match applied {
+        Ok(applied) => applied,
         Err(error) => {
-            let Some(job) = group.into_iter().next() else {
-                return;
-            };
-            let verdicts = if job.unit == Unit::Each && job.changes.len() > 1 {
-                tracing::warn!(%error, changes = job.changes.len(), "splitting a batch");
-                Ok(apply_singly(writer, blobs, told, &job.changes))
-            } else {
-                Err(error)
-            };
-            answers.push(finish(job, verdicts));
+            tracing::warn!(%error, requests, "a group of changes could not be made durable");
+            let error = Arc::new(error);
+            let failed = replies.into_iter().map(|(reply, _)| Answer {
+                reply,
+                verdicts: Err(IndexError::Behind(Arc::clone(&error))),
+            });
+            return failed.collect();
+        }
+    };
+    told.metrics.committed(requests, began.elapsed());
+    tracing::trace!(requests, "committed");
+    for bucket in &applied.changed {
+        told.watched.wake(bucket);
+    }
+    let mut verdicts = applied.verdicts.into_iter();
+    let answers = replies.into_iter().map(|(reply, count)| Answer {
+        reply,
+        verdicts: Ok(verdicts.by_ref().take(count).collect()),
+    });
+    answers.collect()
+}
+
+/// What a thread that merges has left behind.
+enum Leftover {
+    Nothing,
+    /// What the log holds, for the next start.
+    Log,
+}
+
+/// Brings into the database what was decided, until nothing more will be.
+fn merge(
+    mut merger: Merger,
+    blobs: &Blobs,
+    runtime: &Handle,
+    ending: &watch::Receiver<bool>,
+) -> Leftover {
+    while let Task::Merge(layer, until) = runtime.block_on(merger.next_task(ending)) {
+        let mut is_failing = false;
+        loop {
+            match runtime.block_on(merger.merge(&layer, until)) {
+                Ok(released) => {
+                    if is_failing {
+                        tracing::info!("the index takes changes again");
+                    }
+                    for blob in released {
+                        blobs.suspect(blob);
+                    }
+                    let_go(layer);
+                    break;
+                }
+                Err(_) if is_failing => {}
+                Err(error) => {
+                    is_failing = true;
+                    tracing::error!(
+                        error,
+                        "the index takes no changes; they are kept in the log, and tried again"
+                    );
+                }
+            }
+            if *ending.borrow() {
+                tracing::warn!("the next start brings the rest of the log into the index");
+                return Leftover::Log;
+            }
         }
     }
-}
-
-/// Applies each change in a transaction of its own.
-fn apply_singly(writer: &mut Writer, blobs: &Blobs, told: &Told, changes: &[Change]) -> Verdicts {
-    let apply = |change| {
-        let part = Part {
-            changes: std::slice::from_ref(change),
-            unit: Unit::Each,
-        };
-        let Applied {
-            verdicts,
-            released,
-            changed,
-        } = writer.apply(&[part])?;
-        wake(&told.watched, &changed);
-        release(blobs, released);
-        verdicts.into_iter().next().ok_or(IndexError::Stopping)
-    };
-    changes.iter().map(apply).collect()
-}
-
-fn wake(watched: &Watched, changed: &[Address]) {
-    for bucket in changed {
-        watched.wake(bucket);
+    if merger.is_done() {
+        Leftover::Nothing
+    } else {
+        Leftover::Log
     }
 }
 
-fn release(blobs: &Blobs, released: Vec<BlobId>) {
-    for blob in released {
-        blobs.suspect(blob);
-    }
-}
-
-/// Lets go of the changes. They are gone before the answer, so that a test or a client sees the
-/// sweep's view settled.
-fn finish(job: Job, verdicts: Result<Verdicts, IndexError>) -> Answer {
-    let Job { changes, reply, .. } = job;
-    for (at, change) in changes.into_iter().enumerate() {
-        let verdict = verdicts.as_ref().ok().and_then(|all| all.get(at));
-        if let (Some(Ok(Verdict::Done)), Change::Store(mut store)) = (verdict, change)
-            && let NewBody::Blob(blob) = &mut store.body
-        {
+/// The database names the layer's blobs now.
+fn let_go(layer: Arc<Layer>) {
+    for pin in Arc::into_inner(layer)
+        .into_iter()
+        .flat_map(Layer::into_pins)
+    {
+        // One that a later change has as well stays pinned for that one's sake.
+        if let Some(mut blob) = Arc::into_inner(pin) {
             blob.mark_committed();
         }
     }
-    Answer { reply, verdicts }
 }

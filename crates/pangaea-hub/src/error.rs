@@ -190,12 +190,14 @@ impl Refusal {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Busy | Self::Stopping | Self::Index(IndexError::Stopping | IndexError::Busy) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Index(IndexError::Full) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Index(error) => match error.cause() {
+                IndexError::Stopping | IndexError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+                IndexError::Full => StatusCode::INSUFFICIENT_STORAGE,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            },
             Self::Disk(error) if is_full(error) => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Index(_) | Self::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -221,11 +223,15 @@ impl Refusal {
             Self::TooSlow => "slow",
             Self::Incomplete => "incomplete",
             Self::Range { .. } => "range",
-            Self::Stopping | Self::Index(IndexError::Stopping) => "stopping",
-            Self::Busy | Self::Index(IndexError::Busy) => "busy",
-            Self::Index(IndexError::Full) => "full",
+            Self::Stopping => "stopping",
+            Self::Busy => "busy",
+            Self::Index(error) => match error.cause() {
+                IndexError::Stopping => "stopping",
+                IndexError::Busy => "busy",
+                IndexError::Full => "full",
+                _ => "index",
+            },
             Self::Disk(error) if is_full(error) => "full",
-            Self::Index(_) => "index",
             Self::Disk(_) => "disk",
         }
     }
@@ -274,7 +280,7 @@ impl Refusal {
 }
 
 /// Whether a disk, or what this process may have of it, is used up.
-fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge

@@ -20,7 +20,7 @@ use crate::control::Control;
 use crate::error::HubError;
 use crate::folder::{SweepLock, adopt_backup, lock, refuse_half};
 use crate::hub::{self, Everywhere, ReadAt};
-use crate::index::{INDEX_FILE, Index, Writer};
+use crate::index::{INDEX_FILE, Index};
 use crate::metrics::{Metrics, SAMPLE_EVERY};
 use crate::routes::READ_PREFIX;
 use crate::server::Door;
@@ -321,10 +321,10 @@ fn open(
     let sweeps = SweepLock::open(&folder).map_err(failed)?;
     let (suspects, suspected) = mpsc::unbounded_channel();
     let blobs = Blobs::open(&folder, suspects).map_err(failed)?;
-    let (index, connection) = Index::open(&folder.join(INDEX_FILE), READERS)?;
-    let writer = Writer::new(connection, &index, config.removals_kept)?;
+    let opened = Index::open(&folder.join(INDEX_FILE), READERS, config.removals_kept)?;
+    let index = opened.index.clone();
     let (committer, commits) =
-        Committer::start(writer, Arc::clone(&blobs), Arc::clone(&metrics)).map_err(failed)?;
+        Committer::start(opened, Arc::clone(&blobs), Arc::clone(&metrics)).map_err(failed)?;
     let sweeper = tokio::spawn(gc::run(
         index.clone(),
         Arc::clone(&blobs),

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::blobs::{BLOBS_FOLDER, BlobId, STAGING_FOLDER, blob_path, folder_of};
 use crate::folder::has_files;
-use crate::index::{INDEX_FILE, IndexError, is_made};
+use crate::index::{INDEX_FILE, IndexError, StoredBody, Waiting, is_made};
 use rows::{Found, Reader, Row};
 
 /// How much of a blob is read at a time.
@@ -165,13 +165,19 @@ enum Bytes {
 impl Check<'_> {
     fn run(&mut self, reader: &Reader) -> Result<(), CheckError> {
         let database = self.integrity(reader);
-        let rows = database.and_then(|()| self.invariants(reader));
-        let files = rows.and_then(|()| self.files(reader));
+        let log = database.and_then(|()| reader.waiting());
+        let rows = log.and_then(|waiting| self.invariants(reader, &waiting).map(|()| waiting));
+        let files = rows.and_then(|waiting| {
+            self.waiting_files(reader, &waiting)?;
+            self.files(reader, &waiting)
+        });
         if let Err(error) = files {
             // Half a database is still worth a word on the rest of it.
             self.database(error.to_string());
         }
-        self.blobs(reader)?;
+        // A log that cannot be read has been told of.
+        let waiting = reader.waiting().unwrap_or_default();
+        self.blobs(reader, &waiting)?;
         self.staging()
     }
 
@@ -196,9 +202,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn invariants(&mut self, reader: &Reader) -> Result<(), IndexError> {
+    fn invariants(&mut self, reader: &Reader, waiting: &Waiting) -> Result<(), IndexError> {
         let totals = reader.totals()?;
         self.report.buckets = totals.buckets;
+        for bucket in waiting.buckets() {
+            self.report.buckets += u64::from(!reader.knows(bucket)?);
+        }
         self.total = totals.bytes;
         for broken in reader.broken_invariants()? {
             self.report.problems += 1;
@@ -212,7 +221,38 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn files(&mut self, reader: &Reader) -> Result<(), IndexError> {
+    /// The files that are in the log only.
+    fn waiting_files(&mut self, reader: &Reader, waiting: &Waiting) -> Result<(), IndexError> {
+        for (bucket, path, seq, version) in waiting.files() {
+            let row = Row::waiting(bucket, path, seq, version);
+            let bytes = match &version.body {
+                StoredBody::Inline(bytes) => {
+                    compare(&row, version.digest, &mut bytes.as_ref(), |_| {})
+                }
+                StoredBody::Blob(id) => self.blob(&row, *id),
+            };
+            self.checked(&row);
+            if let Bytes::Bad(kind, message) = bytes
+                // What is neither in the log nor in the database any more has been replaced.
+                && (reader.names(version.digest)? || reader.waiting()?.names(version.digest))
+            {
+                self.problem(kind, Some(&row), message);
+            }
+        }
+        Ok(())
+    }
+
+    fn checked(&mut self, row: &Row) {
+        self.report.files += 1;
+        self.report.bytes += u64::try_from(row.size).unwrap_or(0);
+        (self.tell)(FolderEvent::Progress {
+            done: self.report.bytes,
+            total: self.total.max(self.report.bytes),
+        });
+    }
+
+    /// The files in the database, but for those of which the log has another version.
+    fn files(&mut self, reader: &Reader, waiting: &Waiting) -> Result<(), IndexError> {
         let mut after = None;
         loop {
             let page = reader.page(after.as_ref(), PAGE_ROWS)?;
@@ -220,7 +260,8 @@ impl Check<'_> {
                 return Ok(());
             };
             after = Some((last.bucket_id, last.path.clone()));
-            for row in &page {
+            let rows = page.iter();
+            for row in rows.filter(|row| !waiting.concerns(&row.bucket, &row.path)) {
                 self.file(reader, row)?;
             }
         }
@@ -241,12 +282,7 @@ impl Check<'_> {
                 ),
             },
         };
-        self.report.files += 1;
-        self.report.bytes += u64::try_from(row.size).unwrap_or(0);
-        (self.tell)(FolderEvent::Progress {
-            done: self.report.bytes,
-            total: self.total.max(self.report.bytes),
-        });
+        self.checked(row);
         if let Bytes::Bad(kind, message) = bytes
             && reader.is_current(row)?
         {
@@ -278,7 +314,7 @@ impl Check<'_> {
     }
 
     /// Counts the blobs that nothing names.
-    fn blobs(&mut self, reader: &Reader) -> Result<(), CheckError> {
+    fn blobs(&mut self, reader: &Reader, waiting: &Waiting) -> Result<(), CheckError> {
         let blobs = self.folder.join(BLOBS_FOLDER);
         if !blobs.is_dir() {
             self.problem(ProblemKind::Missing, None, "the folder of blobs is gone");
@@ -293,7 +329,7 @@ impl Check<'_> {
                     continue;
                 };
                 // Of a damaged index nothing can be said.
-                if reader.names(id).unwrap_or(true) {
+                if waiting.names(id) || reader.names(id).unwrap_or(true) {
                     continue;
                 }
                 // Gone by now: a hub at work has collected it.

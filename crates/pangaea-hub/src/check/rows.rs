@@ -1,6 +1,6 @@
 //! The index as a check reads it: rows as they are, however wrong, and questions about them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gaia::address::Address;
 use gaia::etag::ETag;
@@ -10,13 +10,14 @@ use http::HeaderValue;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::blobs::BlobId;
-use crate::index::{Index, IndexError, counts_usage, open_beside};
+use crate::index::{Index, IndexError, LogCopy, Version, Waiting, counts_usage, open_beside};
 
 /// More complaints of the database about itself than this say nothing new.
 const COMPLAINTS_MAX: usize = 20;
 
 /// Reads an index that another process may be writing.
 pub(super) struct Reader {
+    path: PathBuf,
     connection: Connection,
 }
 
@@ -144,7 +145,22 @@ const USAGE_RULES: [(&str, &str); 2] = [
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self, IndexError> {
         let connection = open_beside(path)?;
-        Ok(Self { connection })
+        let path = path.to_owned();
+        Ok(Self { path, connection })
+    }
+
+    /// What the log holds that the database lacks.
+    pub(super) fn waiting(&self) -> Result<Waiting, IndexError> {
+        let log = LogCopy::read(&self.path, &self.connection)?;
+        log.waiting(&self.path, &self.connection)
+    }
+
+    /// Whether the database knows a bucket.
+    pub(super) fn knows(&self, bucket: &Address) -> Result<bool, IndexError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM buckets WHERE address = ?1")?;
+        Ok(statement.exists([bucket.as_str()])?)
     }
 
     /// What the database has to complain about.
@@ -259,6 +275,9 @@ impl Reader {
 
     /// Whether the row is still the same. A hub at work may have replaced it.
     pub(super) fn is_current(&self, row: &Row) -> Result<bool, IndexError> {
+        if self.waiting()?.concerns(&row.bucket, &row.path) {
+            return Ok(false);
+        }
         let mut statement = self
             .connection
             .prepare_cached("SELECT 1 FROM files WHERE bucket = ?1 AND path = ?2 AND seq = ?3")?;
@@ -272,6 +291,22 @@ impl Reader {
 }
 
 impl Row {
+    /// What the row of a file will be that is in the log only.
+    pub(super) fn waiting(bucket: &Address, path: &FilePath, seq: i64, version: &Version) -> Self {
+        Self {
+            bucket_id: 0,
+            bucket: bucket.to_string(),
+            path: path.as_str().to_owned(),
+            size: i64::try_from(version.size).unwrap_or(i64::MAX),
+            etag: version.etag.as_str().to_owned(),
+            content_type: version.content_type.clone(),
+            modified_ms: version.modified_ms,
+            seq,
+            digest: version.digest.as_bytes().to_vec(),
+            body: None,
+        }
+    }
+
     pub(super) fn digest(&self) -> Option<BlobId> {
         <[u8; 32]>::try_from(self.digest.as_slice())
             .ok()

@@ -23,7 +23,7 @@ use crate::blobs::Blobs;
 use crate::error::HubError;
 use crate::folder::{adopt_backup, lock, refuse_half};
 use crate::index::{
-    Adopted, AdoptedFile, INDEX_FILE, Index, IndexError, Known, Lookup, NewBody, Writer,
+    Adopted, AdoptedFile, INDEX_FILE, Index, IndexError, Known, Lookup, Merger, NewBody,
 };
 use content::{Body, Content, ContentError};
 use source::{DEFAULT_TYPE, Found, Source, SourceFile, SourceRevocation, Stamp};
@@ -193,13 +193,13 @@ pub fn import(
     let (suspects, _) = mpsc::unbounded_channel();
     let blobs = Blobs::open(&hub, suspects).map_err(failed)?;
     let index_file = hub.join(INDEX_FILE);
-    let (index, connection) = Index::open(&index_file, 1)?;
+    // What was removed is the hub's to forget.
+    let opened = Index::open(&index_file, 1, Duration::MAX)?;
     let source = Source { root, hub };
     let mut import = Import {
         source: &source,
         blobs,
-        // What was removed is the hub's to forget.
-        writer: Writer::new(connection, &index, Duration::MAX)?,
+        merger: opened.merger,
         lookup: Lookup::open(&index_file)?,
         originals,
         group: Group::default(),
@@ -222,7 +222,7 @@ pub fn import(
 struct Import<'a> {
     source: &'a Source,
     blobs: Arc<Blobs>,
-    writer: Writer,
+    merger: Merger,
     lookup: Lookup,
     originals: Originals,
     group: Group,
@@ -452,7 +452,7 @@ impl Import<'_> {
     fn flush(&mut self) -> Result<(), ImportError> {
         let group = std::mem::take(&mut self.group);
         if !group.adopted.is_empty() {
-            self.writer.adopt(&group.adopted)?;
+            self.merger.adopt(group.adopted)?;
         }
         for path in group.done_with {
             match fs::remove_file(&path) {

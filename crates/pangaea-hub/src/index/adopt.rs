@@ -6,7 +6,10 @@ use gaia::address::Address;
 use gaia::etag::ETag;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::sqlite::{open_beside, stored_etag, unsigned};
+use super::decide::{Draft, View};
+use super::layer::Layer;
+use super::pending::Layers;
+use super::sqlite::{now_ms, open_beside, stored_etag, unsigned};
 use super::{FileKey, IndexError, NewBody};
 use crate::blobs::BlobId;
 
@@ -24,6 +27,22 @@ pub(crate) struct AdoptedFile {
     pub(crate) digest: BlobId,
     pub(crate) content_type: String,
     pub(crate) modified_ms: i64,
+}
+
+impl Adopted {
+    /// What the index becomes with all of these.
+    pub(super) fn decide(all: Vec<Self>, connection: &Connection) -> Result<Layer, IndexError> {
+        let layers = Layers::default();
+        let view = View {
+            layers: &layers,
+            connection,
+        };
+        let mut draft = Draft::new(view, now_ms());
+        for adopted in all {
+            draft.adopt(adopted)?;
+        }
+        Ok(draft.finish()?.layer)
+    }
 }
 
 /// What the index has of a path.

@@ -136,6 +136,7 @@ impl Index {
 
     /// What changed in a bucket, as of one moment.
     pub(crate) async fn changes(&self, request: FeedRequest) -> Result<Feed, IndexError> {
+        self.settle(Some(&request.bucket)).await?;
         let index = self.clone();
         self.read(move |connection| write_page(&index, connection, &request))
             .await
@@ -224,12 +225,15 @@ fn write_entry(page: &mut Entries, row: &Row<'_>, history: History) -> Result<()
 mod tests {
     use gaia::key::SecretKey;
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::index::schema::opened;
 
     #[test]
     fn a_page_is_a_scan_of_two_ranges_and_sorts_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let (_, connection) = Index::open(&folder.path().join("index"), 1).unwrap();
+        let connection = opened(&folder.path().join("index"));
         let plan = super::super::list::plan(&connection, FIND_CHANGES, params![1, 1, 1]);
         let want = [
             "MERGE (UNION ALL)",
@@ -244,8 +248,14 @@ mod tests {
     #[test]
     fn a_cursor_is_of_one_history_and_one_bucket() {
         let folder = tempfile::tempdir().unwrap();
-        let (index, _) = Index::open(&folder.path().join("index"), 1).unwrap();
-        let (other, _) = Index::open(&folder.path().join("other"), 1).unwrap();
+        let open = |name| {
+            let folder = folder.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            Index::open(&folder.join("index"), 1, Duration::MAX)
+                .unwrap()
+                .index
+        };
+        let (index, other) = (open("one"), open("other"));
         let [bucket, neighbour] =
             [1, 2].map(|n| SecretKey::from_bytes(&[n; 32]).unwrap().address());
         let cursor = index.cursor(&bucket, Position(7)).unwrap();

@@ -8,7 +8,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::sqlite::{open_beside, unsigned};
-use super::{Index, IndexError};
+use super::{Index, IndexError, LogCopy};
 use crate::blobs::BlobId;
 
 /// Database pages copied between two reports of progress.
@@ -54,6 +54,7 @@ impl IndexCopy {
     pub(crate) fn make(from: &Path, to: &Path) -> Result<Self, CopyError> {
         remove_with_companions(to)?;
         let source = open_beside(from)?;
+        let log = LogCopy::read(from, &source)?;
         // While this reads, nothing that is committed shows, so the copy need not start over.
         let moment = source.unchecked_transaction()?;
         moment.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
@@ -63,6 +64,7 @@ impl IndexCopy {
             while backup.step(PAGES)? != StepResult::Done {}
         }
         drop(moment);
+        log.catch_up(from, &mut connection)?;
         // A log beside it could be taken for that of another index.
         connection.pragma_update(None, "journal_mode", "DELETE")?;
         File::open(to)?.sync_all()?;

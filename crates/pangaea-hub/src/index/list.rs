@@ -82,6 +82,7 @@ fn cursor_after(path: &str) -> String {
 impl Index {
     /// One page as the JSON body of an answer: `{"entries":[…],"page":…}`.
     pub(crate) async fn list(&self, request: ListRequest) -> Result<Vec<u8>, IndexError> {
+        self.settle(Some(&request.bucket)).await?;
         self.read(move |connection| write_page(connection, &request))
             .await
     }
@@ -215,11 +216,12 @@ pub(super) fn plan(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::schema::opened;
 
     #[test]
     fn every_page_is_a_scan_of_one_range_and_sorts_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let (_, connection) = Index::open(&folder.path().join("index"), 1).unwrap();
+        let connection = opened(&folder.path().join("index"));
         let plan = plan(&connection, FIND_PAGE, params!["A", "p", 1]);
         let step = "SEARCH f USING PRIMARY KEY (bucket=? AND path>?)";
         assert!(plan.iter().any(|line| line == step), "{plan:#?}");

@@ -2,21 +2,35 @@
 //!
 //! This is the seam to other databases. Everything above it speaks in [`Change`]s, [`Verdict`]s
 //! and [`Version`]s and every call names its bucket first, so a bucket never crosses a shard.
-//! `schema` and `sqlite` hold the embedded implementation's tables and connections, `apply` the
-//! transaction, `removals` what it remembers of deleted files, `list` the listing, `changes` the
-//! feed, `copy` copies of the whole. HTTP and file bodies above 64 KiB are not known here.
+//!
+//! In the embedded implementation a change is decided by `decide`, made durable by `log`, seen in
+//! `pending` from then on, and written to the database by `merge` soon after, with many others;
+//! `layer` is the value that goes from one to the next, `writer` the order of these steps. `schema`
+//! and `sqlite` hold the tables and connections, `removals` what is remembered of deleted files,
+//! `list` the listing, `changes` the feed, `usage` what buckets hold, `copy` and `waiting` what is
+//! seen of it from outside. HTTP and file bodies above
+//! 64 KiB are not known here.
 
 mod adopt;
-mod apply;
 mod cache;
 mod changes;
 mod copy;
+mod decide;
+mod layer;
 mod list;
+mod log;
+mod merge;
+mod pending;
 mod removals;
 mod schema;
 mod sqlite;
+mod usage;
+mod waiting;
+mod writer;
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gaia::address::Address;
@@ -27,15 +41,20 @@ use rusqlite::ErrorCode;
 
 use crate::auth::Grant;
 use crate::blobs::{BlobId, StagedBlob};
+use crate::error::is_full;
 use crate::quota::{OverQuota, Usage};
 
 pub(crate) use adopt::{Adopted, AdoptedFile, Known, Lookup};
-pub(crate) use apply::{Applied, Writer};
 pub(crate) use changes::{Feed, FeedPage, FeedRequest, Found, Position};
 pub(crate) use copy::{CopyError, IndexCopy, NamedBlob, companions, remove_with_companions};
+pub(crate) use layer::Layer;
 pub(crate) use list::{History, ListRequest, Naming, parse_cursor};
+pub(crate) use merge::Merger;
+pub(crate) use pending::Task;
 pub(crate) use schema::{begin_new_history, counts_usage};
-pub(crate) use sqlite::{Index, Revocations, is_made, open_beside};
+pub(crate) use sqlite::{Index, Opened, Revocations, is_made, open_beside};
+pub(crate) use waiting::{LogCopy, Waiting};
+pub(crate) use writer::Writer;
 
 /// The database, in the data folder.
 pub(crate) const INDEX_FILE: &str = "index.sqlite3";
@@ -85,6 +104,16 @@ pub(crate) enum StoredBody {
     Inline(Bytes),
     /// In an immutable file named by its digest.
     Blob(BlobId),
+}
+
+impl StoredBody {
+    /// Whether inline bytes are those of the digest.
+    pub(crate) fn is_whole(&self, digest: BlobId) -> bool {
+        match self {
+            Self::Inline(bytes) => BlobId::of(bytes) == digest,
+            Self::Blob(_) => true,
+        }
+    }
 }
 
 /// The bytes of a version that is about to be committed.
@@ -168,9 +197,9 @@ pub(crate) struct RevokeChange {
 }
 
 /// The changes of one request, in order.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part<'a> {
-    pub(crate) changes: &'a [Change],
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) changes: Vec<Change>,
     pub(crate) unit: Unit,
 }
 
@@ -236,12 +265,56 @@ pub enum IndexError {
         /// The newest format this hub can write.
         known: i64,
     },
+    /// The log cannot be written or read.
+    #[error("the hub's log of changes failed: {0}; check the disk that holds the data folder")]
+    Log(#[source] io::Error),
+    /// A part of the log is missing or damaged.
+    #[error(
+        "the hub's log of changes is damaged: what is in {path} does not follow from what is \
+         before it; restore the data folder from a backup"
+    )]
+    LogHole {
+        /// The segment, or the folder of all.
+        path: PathBuf,
+    },
+    /// The log was written for another index.
+    #[error(
+        "{path} is the log of another index; if you have put back an older index or a backup, \
+         move the log out of the data folder"
+    )]
+    StrangeLog {
+        /// The segment.
+        path: PathBuf,
+    },
+    /// The database could not be brought to where its log is.
+    #[error("{0}")]
+    Behind(#[source] Arc<IndexError>),
     /// The database holds something that this hub cannot have written.
     #[error("the hub's index is damaged: {0}; restore it from a backup")]
     Damaged(&'static str),
     /// The hub is stopping and takes no more changes.
     #[error("the hub is stopping; try again when it is back")]
     Stopping,
+}
+
+impl IndexError {
+    /// What is behind it, if it only passes something on.
+    pub(crate) fn cause(&self) -> &Self {
+        match self {
+            Self::Behind(cause) => cause.cause(),
+            other => other,
+        }
+    }
+}
+
+impl From<io::Error> for IndexError {
+    fn from(error: io::Error) -> Self {
+        if is_full(&error) {
+            Self::Full
+        } else {
+            Self::Log(error)
+        }
+    }
 }
 
 impl From<rusqlite::Error> for IndexError {

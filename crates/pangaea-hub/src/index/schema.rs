@@ -8,10 +8,11 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction};
 
 use super::IndexError;
+use super::sqlite::unsigned;
 
 /// What makes format 1 of nothing, format 2 of format 1, and so on. Steps are never changed, only
 /// added: indexes that have taken them are out there.
-const STEPS: [&str; 3] = [TABLES, REMOVALS, USAGE];
+const STEPS: [&str; 4] = [TABLES, REMOVALS, USAGE, LOG];
 
 /// Bodies are kept apart from the file rows so that a listing walks small rows only.
 const TABLES: &str = "
@@ -69,8 +70,16 @@ UPDATE buckets SET (files, bytes) =
     (SELECT count(*), coalesce(sum(size), 0) FROM files WHERE bucket = id);
 ";
 
+/// The log in front of the database: the number of the last frame that is in the database.
+const LOG: &str = "
+ALTER TABLE feed ADD COLUMN merged INTEGER NOT NULL DEFAULT 0;
+";
+
 /// The format after [`REMOVALS`].
 const FIRST_WITH_EPOCH: i64 = 2;
+
+/// The format after [`LOG`].
+const FIRST_WITH_LOG: i64 = 4;
 
 /// The format after [`USAGE`].
 const FIRST_WITH_USAGE: i64 = 3;
@@ -79,6 +88,12 @@ const FIRST_WITH_USAGE: i64 = 3;
 pub(crate) fn counts_usage(connection: &Connection) -> Result<bool, IndexError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(found >= FIRST_WITH_USAGE)
+}
+
+/// Whether an index, which may be one of an older hub, has a log in front of it.
+pub(super) fn has_log(connection: &Connection) -> Result<bool, IndexError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(found >= FIRST_WITH_LOG)
 }
 
 /// The identity of an index's history. Sequence numbers mean something only beside it.
@@ -133,6 +148,7 @@ fn format() -> i64 {
 
 /// Gives the index a new identity, so that every cursor given out before has expired.
 fn renew_epoch(transaction: &Transaction<'_>) -> Result<(), IndexError> {
+    // Everything else that is said there begins anew as well.
     transaction.execute(
         "INSERT OR REPLACE INTO feed (one, epoch) VALUES (1, randomblob(16))",
         (),
@@ -155,15 +171,22 @@ pub(super) fn load_epoch(connection: &Connection) -> Result<Epoch, IndexError> {
     Ok(connection.query_row("SELECT epoch FROM feed", (), |row| row.get(0))?)
 }
 
+/// The number of the last frame of the log that the database has.
+pub(super) fn load_merged(connection: &Connection) -> Result<u64, IndexError> {
+    unsigned(connection.query_row("SELECT merged FROM feed", (), |row| row.get(0))?)
+}
+
+/// A database with the tables of today.
+#[cfg(test)]
+pub(super) fn opened(path: &Path) -> Connection {
+    let mut connection = Connection::open(path).unwrap();
+    migrate(path, &mut connection).unwrap();
+    connection
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn opened(path: &Path) -> Connection {
-        let mut connection = Connection::open(path).unwrap();
-        migrate(path, &mut connection).unwrap();
-        connection
-    }
 
     /// Every table and index as it was created.
     fn schema(connection: &Connection) -> Vec<String> {

@@ -1,23 +1,28 @@
 //! The embedded index: connections, and looking up one path.
 //!
-//! One connection writes (it belongs to the commit thread), a few read. WAL lets them go on at
-//! the same time, and `synchronous=FULL` makes a returned commit a durable one.
+//! One connection writes (it belongs to the thread that merges), a few read. WAL lets them go on
+//! at the same time, and `synchronous=FULL` makes a returned commit a durable one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use gaia::address::Address;
 use gaia::etag::ETag;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use tokio::sync::Semaphore;
 
 use super::cache::{Cache, Looked};
-use super::schema::{Epoch, load_epoch, migrate, refuse_newer};
-use super::{FileKey, IndexError, Place, Stored, StoredBody, Version};
+use super::layer::Slot;
+use super::log::{self, Frames, Log};
+use super::merge::{Merger, catch_up};
+use super::pending::Pending;
+use super::schema::{Epoch, load_epoch, load_merged, migrate, refuse_newer};
+use super::writer::Writer;
+use super::{FileKey, IndexError, StoredBody, Version};
 use crate::blobs::BlobId;
-use crate::quota::Usage;
 
 const FIND_FILE: &str = "
 SELECT f.size, f.etag, f.content_type, f.modified_ms, f.digest, b.data
@@ -25,11 +30,6 @@ FROM buckets k
 JOIN files f ON f.bucket = k.id
 LEFT JOIN bodies b ON b.id = f.body
 WHERE k.address = ?1 AND f.path = ?2";
-
-const FIND_PLACE: &str = "
-SELECT k.files, k.bytes, f.size FROM buckets k
-LEFT JOIN files f ON f.bucket = k.id AND f.path = ?2
-WHERE k.address = ?1";
 
 const FIND_TAG: &str = "
 SELECT f.etag FROM files f
@@ -67,26 +67,69 @@ struct Readers {
     revocations: Arc<Revocations>,
     epoch: Epoch,
     cache: Arc<Cache>,
+    pending: Arc<Pending>,
+}
+
+/// An index that was opened, and what may change it.
+pub(crate) struct Opened {
+    pub(crate) index: Index,
+    /// Decides.
+    pub(crate) writer: Writer,
+    /// Brings into the database what was decided.
+    pub(crate) merger: Merger,
 }
 
 impl Index {
-    /// Opens the index at `path`, creating it if need be, and returns it with the one
-    /// connection that may write.
-    pub(crate) fn open(path: &Path, readers: usize) -> Result<(Self, Connection), IndexError> {
-        let mut writer = Connection::open(path)?;
-        configure_writer(&writer)?;
-        migrate(path, &mut writer)?;
-        let revocations = load_revocations(&writer)?;
+    /// Opens the index at `path`, creating it if need be, and brings the database to the end of
+    /// the log. What was removed is remembered for `keep_removals`.
+    pub(crate) fn open(
+        path: &Path,
+        readers: usize,
+        keep_removals: Duration,
+    ) -> Result<Opened, IndexError> {
+        let mut connection = Connection::open(path)?;
+        configure_writer(&connection)?;
+        migrate(path, &mut connection)?;
+        let epoch = load_epoch(&connection)?;
+        let folder = log::folder_of(path);
+        let unmerged = Frames::read(&folder, epoch)?.since(&folder, load_merged(&connection)?)?;
+        catch_up(&mut connection, &unmerged)?;
+        let merged = load_merged(&connection)?;
+        let log = Log::begin(&folder, epoch, merged)?;
         let index = Self(Arc::new(Readers {
             path: path.to_owned(),
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(readers)),
             permits_max: u32::try_from(readers).unwrap_or(u32::MAX),
-            revocations: Arc::new(revocations),
-            epoch: load_epoch(&writer)?,
+            revocations: Arc::new(load_revocations(&connection)?),
+            epoch,
             cache: Arc::new(Cache::new()),
+            pending: Arc::new(Pending::after(merged)),
         }));
-        Ok((index, writer))
+        let mut merger = Merger::new(&index, connection, log.closed(), keep_removals);
+        merger.forget_old()?;
+        let writer = Writer::new(&index, open_reader(path)?, log);
+        Ok(Opened {
+            index,
+            writer,
+            merger,
+        })
+    }
+
+    /// What is not in the database yet.
+    pub(super) fn pending(&self) -> &Arc<Pending> {
+        &self.0.pending
+    }
+
+    /// Has the database brought to where it has every change to this bucket, or to any, that was
+    /// answered for.
+    pub(super) async fn settle(&self, bucket: Option<&Address>) -> Result<(), IndexError> {
+        self.pending().settle(bucket).await
+    }
+
+    /// Has the database brought to where it has everything up to a frame.
+    pub(crate) async fn merge_until(&self, frame: u64) -> Result<(), IndexError> {
+        self.pending().merge_until(frame).await
     }
 
     pub(crate) fn revocations(&self) -> &Arc<Revocations> {
@@ -105,18 +148,22 @@ impl Index {
 
     /// The current version of a path, with an inline body if it has one, as of one moment.
     pub(crate) async fn find(&self, key: &FileKey) -> Result<Option<Arc<Version>>, IndexError> {
+        if let Some(entry) = self.pending().find(key) {
+            return Ok(match entry.slot {
+                Slot::Present { version, .. } => Some(version),
+                Slot::Removed { .. } => None,
+            });
+        }
         let ticket = match self.cache().look(key) {
             Looked::Found(version) => return Ok(Some(version)),
             Looked::Missing(ticket) => ticket,
         };
         let (cache, key) = (Arc::clone(self.cache()), key.clone());
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(FIND_FILE)?;
-            let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
-            let Some(row) = rows.next()? else {
+            let Some(version) = find_version(connection, &key)? else {
                 return Ok(None);
             };
-            let version = Arc::new(version_of(row)?);
+            let version = Arc::new(version);
             if version.is_whole {
                 cache.keep(&ticket, key, &version);
             }
@@ -133,6 +180,7 @@ impl Index {
         keys: Vec<Option<FileKey>>,
         bytes_max: usize,
     ) -> Result<Vec<Option<Arc<Version>>>, IndexError> {
+        self.settle(None).await?;
         self.read(move |connection| {
             let moment = connection.unchecked_transaction()?;
             let mut statement = moment.prepare_cached(FIND_FILE)?;
@@ -159,6 +207,12 @@ impl Index {
 
     /// The tag of a path's current version.
     pub(crate) async fn find_tag(&self, key: FileKey) -> Result<Option<ETag>, IndexError> {
+        if let Some(entry) = self.pending().find(&key) {
+            return Ok(match &entry.slot {
+                Slot::Present { version, .. } => Some(version.etag.clone()),
+                Slot::Removed { .. } => None,
+            });
+        }
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(FIND_TAG)?;
             let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
@@ -166,73 +220,6 @@ impl Index {
                 return Ok(None);
             };
             stored_etag(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map(Some)
-        })
-        .await
-    }
-
-    /// What all buckets hold together.
-    pub(crate) async fn stored(&self) -> Result<Stored, IndexError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT count(*), coalesce(sum(files), 0), coalesce(sum(bytes), 0) FROM buckets",
-            )?;
-            let (buckets, files, bytes) =
-                statement.query_row((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            Ok(Stored {
-                buckets: unsigned(buckets)?,
-                usage: Usage {
-                    files: unsigned(files)?,
-                    bytes: unsigned(bytes)?,
-                },
-            })
-        })
-        .await
-    }
-
-    /// The buckets that hold the most, the largest first.
-    pub(crate) async fn largest(&self, most: u32) -> Result<Vec<(Address, Usage)>, IndexError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT address, files, bytes FROM buckets
-                 ORDER BY bytes DESC, files DESC, address LIMIT ?1",
-            )?;
-            let mut rows = statement.query([most])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                let address = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-                let address = Address::parse(address)
-                    .map_err(|_| IndexError::Damaged("a bucket's name is not an address"))?;
-                let usage = Usage {
-                    files: unsigned(row.get(1)?)?,
-                    bytes: unsigned(row.get(2)?)?,
-                };
-                found.push((address, usage));
-            }
-            Ok(found)
-        })
-        .await
-    }
-
-    /// What a bucket holds, and the size of one of its files, if it is there.
-    pub(crate) async fn find_place(&self, key: FileKey) -> Result<Place, IndexError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(FIND_PLACE)?;
-            let row = statement
-                .query_row((key.bucket.as_str(), key.path.as_str()), |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                })
-                .optional()?;
-            let Some((files, bytes, current)) = row else {
-                return Ok(Place::default());
-            };
-            let current: Option<i64> = current;
-            Ok(Place {
-                usage: Usage {
-                    files: unsigned(files)?,
-                    bytes: unsigned(bytes)?,
-                },
-                current: current.map(unsigned).transpose()?,
-            })
         })
         .await
     }
@@ -354,13 +341,13 @@ fn has_log(path: &Path) -> bool {
 fn open_reader(path: &Path) -> Result<Connection, IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
     Ok(connection)
 }
 
 fn configure_writer(connection: &Connection) -> Result<(), IndexError> {
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Checkpoints cost their own fsync: fewer and larger ones suit many small commits.
@@ -384,6 +371,16 @@ fn load_revocations(connection: &Connection) -> Result<Revocations, IndexError> 
     Ok(revocations)
 }
 
+/// The version of a path in the database.
+pub(super) fn find_version(
+    connection: &Connection,
+    key: &FileKey,
+) -> Result<Option<Version>, IndexError> {
+    let mut statement = connection.prepare_cached(FIND_FILE)?;
+    let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
+    rows.next()?.map(version_of).transpose()
+}
+
 fn version_of(row: &Row<'_>) -> Result<Version, IndexError> {
     let etag: String = row.get(1)?;
     let digest: [u8; 32] = row.get(4)?;
@@ -398,10 +395,7 @@ fn version_of(row: &Row<'_>) -> Result<Version, IndexError> {
         content_type: row.get(2)?,
         modified_ms: row.get(3)?,
         digest,
-        is_whole: match &body {
-            StoredBody::Inline(bytes) => BlobId::of(bytes) == digest,
-            StoredBody::Blob(_) => true,
-        },
+        is_whole: body.is_whole(digest),
         body,
     })
 }
@@ -412,6 +406,14 @@ pub(super) fn stored_etag(text: &str) -> Result<ETag, IndexError> {
 
 pub(super) fn unsigned(value: i64) -> Result<u64, IndexError> {
     u64::try_from(value).map_err(|_| IndexError::Damaged("a stored number is negative"))
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The index keeps numbers as SQLite does, signed; sizes and times beyond that do not occur.

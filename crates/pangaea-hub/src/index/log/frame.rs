@@ -1,0 +1,257 @@
+//! One frame of the log: a layer as bytes.
+//!
+//! A frame is a head of 24 bytes (a mark, its number, two lengths and a CRC-32 of all that the
+//! frame holds beside the mark and the CRC itself; integers are little-endian), then what the
+//! layer says, in postcard's format, then the inline bodies one after the other.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gaia::address::Address;
+use gaia::etag::ETag;
+use gaia::path::FilePath;
+use serde::{Deserialize, Serialize};
+
+use super::super::layer::{BucketLayer, BucketState, Entry, Layer, Slot};
+use super::super::{StoredBody, Version};
+use crate::blobs::BlobId;
+use crate::quota::Usage;
+
+/// Begins every frame.
+const MARK: [u8; 4] = *b"Pgf1";
+
+pub(super) const HEAD_BYTES: usize = 24;
+
+/// A frame that was read.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) number: u64,
+    pub(super) layer: Layer,
+}
+
+/// What the next bytes of a log are.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A frame, and how many bytes it takes.
+    Frame(Frame, usize),
+    /// Nothing more.
+    End,
+    /// No frame, or half of one.
+    Torn,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Part<'a> {
+    address: &'a str,
+    seq: i64,
+    oldest_valid: u64,
+    files: u64,
+    bytes: u64,
+    #[serde(borrow)]
+    entries: Vec<PartEntry<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PartEntry<'a> {
+    path: &'a str,
+    seq: i64,
+    #[serde(borrow)]
+    slot: PartSlot<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum PartSlot<'a> {
+    Present {
+        size: u64,
+        etag: &'a str,
+        content_type: &'a str,
+        modified_ms: i64,
+        digest: [u8; 32],
+        /// The length of an inline body.
+        inline: Option<u32>,
+    },
+    Removed {
+        removed_ms: i64,
+    },
+}
+
+/// Writes a frame in place of what `buffer` holds. A layer that is too large for one, which the
+/// bounds on requests rule out, is said to be so.
+pub(super) fn write(buffer: &mut Vec<u8>, number: u64, layer: &Layer) -> Result<(), TooLarge> {
+    let parts: Vec<_> = layer
+        .buckets()
+        .map(|(address, part)| part_of(address, part))
+        .collect();
+    buffer.clear();
+    buffer.extend_from_slice(&[0; HEAD_BYTES]);
+    // Writing values of these kinds into memory cannot fail.
+    *buffer = postcard::to_extend(&parts, std::mem::take(buffer)).map_err(|_| TooLarge)?;
+    let meta = u32::try_from(buffer.len() - HEAD_BYTES).map_err(|_| TooLarge)?;
+    for (_, part) in layer.buckets() {
+        for (_, entry) in part.files() {
+            if let Slot::Present { version, .. } = &entry.slot
+                && let StoredBody::Inline(bytes) = &version.body
+            {
+                buffer.extend_from_slice(bytes);
+            }
+        }
+    }
+    let rest = buffer.len() - HEAD_BYTES;
+    let bodies = u32::try_from(rest)
+        .map_err(|_| TooLarge)?
+        .saturating_sub(meta);
+    buffer[..4].copy_from_slice(&MARK);
+    buffer[4..12].copy_from_slice(&number.to_le_bytes());
+    buffer[12..16].copy_from_slice(&meta.to_le_bytes());
+    buffer[16..20].copy_from_slice(&bodies.to_le_bytes());
+    let sum = checksum(&buffer[4..20], &buffer[HEAD_BYTES..]);
+    buffer[20..24].copy_from_slice(&sum.to_le_bytes());
+    Ok(())
+}
+
+/// A layer that no frame can hold.
+#[derive(Debug)]
+pub(super) struct TooLarge;
+
+fn part_of<'a>(address: &'a Address, part: &'a BucketLayer) -> Part<'a> {
+    let entries = part.files().map(|(path, entry)| PartEntry {
+        path: path.as_str(),
+        seq: entry.seq,
+        slot: match &entry.slot {
+            Slot::Present { version, .. } => PartSlot::Present {
+                size: version.size,
+                etag: version.etag.as_str(),
+                content_type: &version.content_type,
+                modified_ms: version.modified_ms,
+                digest: *version.digest.as_bytes(),
+                inline: match &version.body {
+                    StoredBody::Inline(bytes) => u32::try_from(bytes.len()).ok(),
+                    StoredBody::Blob(_) => None,
+                },
+            },
+            Slot::Removed { removed_ms } => PartSlot::Removed {
+                removed_ms: *removed_ms,
+            },
+        },
+    });
+    let state = part.state;
+    Part {
+        address: address.as_str(),
+        seq: state.seq,
+        oldest_valid: state.oldest_valid,
+        files: state.usage.files,
+        bytes: state.usage.bytes,
+        entries: entries.collect(),
+    }
+}
+
+/// Reads what is at the beginning of `bytes`.
+pub(super) fn read(bytes: &Bytes) -> Next {
+    if bytes.is_empty() {
+        return Next::End;
+    }
+    read_whole(bytes).unwrap_or(Next::Torn)
+}
+
+/// Whether a whole frame begins anywhere in what follows the first byte.
+pub(super) fn is_anywhere_in(bytes: &Bytes) -> bool {
+    let marks = bytes.windows(MARK.len()).enumerate().skip(1);
+    marks
+        .filter(|(_, window)| *window == MARK)
+        .any(|(at, _)| read_whole(&bytes.slice(at..)).is_some())
+}
+
+fn read_whole(bytes: &Bytes) -> Option<Next> {
+    let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
+    let number = |from: usize| -> Option<u32> {
+        Some(u32::from_le_bytes(
+            head.get(from..from + 4)?.try_into().ok()?,
+        ))
+    };
+    let (meta, bodies, sum) = (number(12)?, number(16)?, number(20)?);
+    let meta = usize::try_from(meta).ok()?;
+    let length = meta.checked_add(usize::try_from(bodies).ok()?)?;
+    let content = rest.get(..length)?;
+    if head[..4] != MARK || checksum(&head[4..20], content) != sum {
+        return None;
+    }
+    let number = u64::from_le_bytes(head[4..12].try_into().ok()?);
+    let parts: Vec<Part<'_>> = postcard::from_bytes(&content[..meta]).ok()?;
+    let bodies = bytes.slice(HEAD_BYTES + meta..HEAD_BYTES + length);
+    let layer = layer_of(&parts, bodies)?;
+    Some(Next::Frame(Frame { number, layer }, HEAD_BYTES + length))
+}
+
+fn layer_of(parts: &[Part<'_>], mut bodies: Bytes) -> Option<Layer> {
+    let mut layer = Layer::default();
+    for part in parts {
+        let address = Address::parse(part.address).ok()?;
+        let state = BucketState {
+            seq: part.seq,
+            oldest_valid: part.oldest_valid,
+            usage: Usage {
+                files: part.files,
+                bytes: part.bytes,
+            },
+        };
+        layer.bucket_or(address, state).state = state;
+        for entry in &part.entries {
+            let path = FilePath::parse(entry.path).ok()?;
+            let slot = slot_of(&entry.slot, &mut bodies)?;
+            let seq = entry.seq;
+            layer.set(&address, path, Some(Entry { seq, slot }));
+        }
+    }
+    bodies.is_empty().then_some(layer)
+}
+
+fn slot_of(slot: &PartSlot<'_>, bodies: &mut Bytes) -> Option<Slot> {
+    let version = match slot {
+        PartSlot::Removed { removed_ms } => {
+            return Some(Slot::Removed {
+                removed_ms: *removed_ms,
+            });
+        }
+        PartSlot::Present {
+            size,
+            etag,
+            content_type,
+            modified_ms,
+            digest,
+            inline,
+        } => {
+            let digest = BlobId::new(*digest);
+            let body = match inline {
+                Some(length) => {
+                    let length = usize::try_from(*length).ok()?;
+                    if length > bodies.len() {
+                        return None;
+                    }
+                    // A copy: the rest of the frame need not stay for its sake.
+                    StoredBody::Inline(Bytes::copy_from_slice(&bodies.split_to(length)))
+                }
+                None => StoredBody::Blob(digest),
+            };
+            Version {
+                size: *size,
+                etag: ETag::parse(etag)?,
+                content_type: (*content_type).to_owned(),
+                modified_ms: *modified_ms,
+                digest,
+                is_whole: body.is_whole(digest),
+                body,
+            }
+        }
+    };
+    Some(Slot::Present {
+        version: Arc::new(version),
+        pin: None,
+    })
+}
+
+fn checksum(head: &[u8], content: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(head);
+    hasher.update(content);
+    hasher.finalize()
+}
