@@ -35,7 +35,7 @@ impl Commit {
 }
 
 /// The replica's own counters, which never go backwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Counters {
     /// The newest time stamp given out or seen.
     pub clock: Hlc,

@@ -20,7 +20,7 @@ use crate::version::VersionId;
 pub struct RequestId(pub u64);
 
 /// Something that the shell is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Request {
     /// List the whole bucket, all pages, with tags. Answer: [`Response::Listed`].
     List,
@@ -105,7 +105,7 @@ impl Request {
 }
 
 /// What came of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Response {
     /// The complete listing, each path once.
     Listed(Vec<ListedFile>),
@@ -130,7 +130,7 @@ pub enum Response {
 }
 
 /// One line of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ListedFile {
     /// Which file.
     pub path: FilePath,
@@ -139,7 +139,7 @@ pub struct ListedFile {
 }
 
 /// The result of a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Merged {
     /// What the file becomes.
     pub keep: Keep,
@@ -148,7 +148,7 @@ pub struct Merged {
 }
 
 /// What a file becomes in a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Keep {
     /// The content of one side.
     Side(Side),
@@ -180,7 +180,7 @@ pub enum Choice {
 }
 
 /// Why a request failed, by what is to be done about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Failure {
     /// The hub cannot be reached, or answers that it is unwell: everything waits.
     Unreachable {
@@ -258,7 +258,7 @@ pub enum Event {
 }
 
 /// A question that only a person can answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Question {
     /// The hub's listing lacks so many files that it may be the hub's fault.
     MassDelete {

@@ -18,7 +18,7 @@ use crate::state::Local;
 use crate::state::Remote;
 
 /// Whether a listing is wanted or under way, and what happened since it began.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(super) struct Listing {
     wanted: bool,
     running: bool,

@@ -156,7 +156,13 @@ impl Engine {
             return Ancestors::default();
         };
         let Some(version) = entry.local.version() else {
-            return Ancestors::default();
+            // Of a file that was never here the hub may be known to have the tombstone.
+            return match &entry.base {
+                Base::Gone {
+                    version, ancestors, ..
+                } => Ancestors::descend([*version], ancestors.as_slice().iter().copied()),
+                Base::Unknown | Base::File(_) => Ancestors::default(),
+            };
         };
         let unseen = entry
             .pending

@@ -9,9 +9,11 @@
 //!
 //! Split by what happens: `local` (edits), `listing`, `response` (answers to requests), `step`
 //! (carries out what [`crate::plan`] decided), `rebase` and `merge` (its larger steps), `apply`
-//! (changes of a folder), `schedule` (what may run when), `status` (what to show).
+//! (changes of a folder), `schedule` (what may run when), `status` (what to show),
+//! `fingerprint` (telling two engines apart).
 
 mod apply;
+mod fingerprint;
 mod listing;
 mod local;
 mod merge;

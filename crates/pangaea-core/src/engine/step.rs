@@ -28,7 +28,7 @@ use crate::state::RemoteFile;
 use crate::state::Signing;
 
 /// What to record once the device's copy is as asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(super) enum AfterApply {
     /// The remote state was taken over; none: the hub holds nothing.
     Take {

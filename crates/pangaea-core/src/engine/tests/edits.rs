@@ -144,3 +144,27 @@ fn a_412_by_somebody_else_is_a_merge() {
     assert_eq!(ours.content, new("mine").content);
     assert_eq!(theirs.content, new("theirs").content);
 }
+
+#[test]
+fn a_new_file_names_the_tombstone_of_one_that_was_never_here() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let earlier = VersionId::new(Hlc::new(NOW - 2, 0), BOB);
+    let mut tombstone = remote("", NOW - 1, &[earlier]);
+    tombstone.body = RemoteBody::Tombstone;
+    harness.list(vec![listed(&a, &tombstone.tag)]);
+    let (id, request) = harness.ask();
+    assert!(matches!(request, Request::Fetch { .. }), "{request:?}");
+    harness.answer(id, Response::Fetched(Box::new(tombstone.clone())));
+    assert!(harness.next().is_none());
+
+    harness.write(&a, "anew");
+    let (_, request) = harness.ask();
+    let Request::Push {
+        file, condition, ..
+    } = request
+    else {
+        panic!("{request:?}")
+    };
+    assert_eq!(condition, Condition::Replace(tombstone.tag));
+    assert_eq!(file.ancestors.as_slice(), [tombstone.version, earlier]);
+}
