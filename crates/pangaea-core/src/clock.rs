@@ -293,6 +293,35 @@ mod tests {
             }
         }
 
+        /// Whatever the wall clock says after each restart, and whatever others claim: no version is
+        /// named twice, each is greater than the one before, and a sane clock is soon followed again.
+        #[test]
+        fn versions_grow_across_restarts_and_skews(
+            lives in prop::collection::vec(
+                (0..4 * NOW, prop::collection::vec(prop::option::of(any::<u64>()), 1..6)),
+                1..6,
+            ),
+        ) {
+            let mut stored = Hlc::ZERO;
+            let mut newest: Option<VersionId> = None;
+            for (wall_ms, observed) in lives {
+                let mut clock = Clock::new(DEVICE, stored);
+                for seen in observed {
+                    let before = clock.last();
+                    if let Some(seen) = seen {
+                        clock.observe(Hlc::from_u64(seen), wall_ms);
+                        let most = before.ms().max(wall_ms + FUTURE_MS_MAX);
+                        prop_assert!(clock.last().ms() <= most, "led astray");
+                    }
+                    let version = clock.tick_version(wall_ms);
+                    prop_assert!(newest.is_none_or(|newest| newest < version));
+                    prop_assert_eq!(version.device, DEVICE);
+                    newest = Some(version);
+                }
+                stored = clock.last();
+            }
+        }
+
         #[test]
         fn measuring_never_panics(hub: u64, sent: u64, received: u64) {
             let mut clock = Clock::new(DEVICE, Hlc::ZERO);

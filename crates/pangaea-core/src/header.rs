@@ -559,6 +559,22 @@ mod tests {
             prop_assert!(VersionHeader::decode(&garbled).is_err());
         }
 
+        /// One changed bit anywhere in the header: refused as damaged, as of a newer program, or as
+        /// not signed by the bucket's key.
+        #[test]
+        fn no_changed_bit_is_believed(ancestors in 0..17_u64, at: prop::sample::Index, bit in 0..8_u8) {
+            let header = header(ancestors);
+            let text = header.encode();
+            let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(&text[2..]).expect("our own");
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            let changed = format!("1.{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+            if let Ok(changed) = VersionHeader::decode(&changed) {
+                let verdict = changed.verify(&key().public(), &path("notes/a.md"));
+                prop_assert_eq!(verdict, Err(HeaderError::WrongSignature));
+            }
+        }
+
         #[test]
         fn what_is_composed_is_parsed(
             bytes in prop::collection::vec(any::<[u8; 16]>(), 1..6),

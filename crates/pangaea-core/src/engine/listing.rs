@@ -129,7 +129,11 @@ impl Engine {
         if file.tag.is_some() && file.tag.as_ref() == entry.base.tag() {
             entry.suspect = None;
             entry.remote = Remote::AsBase;
-            if !entry.is_clean() || self.is_due_for_sweep(path, now_ms) {
+            if entry.pending.is_some() && entry.is_clean() {
+                // A delete that waits to hear that the hub has nothing else.
+                entry.remote = Remote::Seen(file.tag.clone());
+                self.make_ready(path);
+            } else if !entry.is_clean() || self.is_due_for_sweep(path, now_ms) {
                 self.make_ready(path);
             }
             return;
@@ -164,6 +168,7 @@ impl Engine {
             .iter()
             .filter(|(path, entry)| {
                 (entry.base.tag().is_some()
+                    || (entry.pending.is_some() && entry.local.file().is_none())
                     || matches!(entry.remote, Remote::Seen(_) | Remote::File(_)))
                     && find(files, path).is_none()
                     && !self.listing.touched.contains(*path)

@@ -61,13 +61,11 @@ impl Engine {
                 return Some(self.send(request, after));
             }
         }
-        if self.listing.is_wanted() && self.hub_is_usable(now_ms) {
-            self.listing.begin();
-            return Some(self.send(Request::List, None));
+        if let Some(listing) = self.poll_listing(now_ms) {
+            return Some(listing);
         }
         let mut passed_over = None;
-        loop {
-            let path = self.next_ready(passed_over.as_ref())?;
+        while let Some(path) = self.next_ready(passed_over.as_ref()) {
             if !self.commit.entries.is_empty() && self.commit.entries.contains(&path) {
                 // Its last change is not stored yet: its turn comes after the next commit.
                 passed_over = Some(path);
@@ -82,6 +80,16 @@ impl Engine {
                 None => {}
             }
         }
+        // One of the paths may just have found that only a listing helps it.
+        self.poll_listing(now_ms)
+    }
+
+    fn poll_listing(&mut self, now_ms: u64) -> Option<(RequestId, Request)> {
+        if !self.listing.is_wanted() || !self.hub_is_usable(now_ms) {
+            return None;
+        }
+        self.listing.begin();
+        Some(self.send(Request::List, None))
     }
 
     /// When to call [`Engine::handle_timeout`], in milliseconds since 1970, and why.

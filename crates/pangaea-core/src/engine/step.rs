@@ -18,6 +18,7 @@ use crate::plan::plan;
 use crate::state::Base;
 use crate::state::BaseFile;
 use crate::state::ContentKind;
+use crate::state::Entry;
 use crate::state::Format;
 use crate::state::Local;
 use crate::state::LocalFile;
@@ -117,6 +118,10 @@ impl Engine {
 
     /// Nothing is left to do: the journal record goes, and an old tombstone is swept.
     fn settle(&mut self, path: &FilePath, now_ms: u64) -> Next {
+        if self.entries.get(path).is_some_and(is_unconfirmed_delete) {
+            self.listing.want();
+            return Next::Done;
+        }
         self.clear_pending(path);
         self.setbacks.remove(path);
         if let Some(entry) = self.entries.get_mut(path) {
@@ -286,6 +291,17 @@ impl Next {
     pub(super) fn send(request: Request) -> Self {
         Self::Send(Box::new((request, None)))
     }
+}
+
+/// Whether what was deleted was perhaps sent before, and no listing since then says what the hub has:
+/// the delete is not done until one does.
+fn is_unconfirmed_delete(entry: &Entry) -> bool {
+    matches!(entry.local, Local::Deleted { .. })
+        && entry.remote == Remote::AsBase
+        && entry
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.attempts > 0)
 }
 
 /// Which steps need the hub; all others go on without it.

@@ -1,6 +1,6 @@
 //! The rules that the engine keeps on top of the planner, one by one, over a tiny hub that the
 //! test itself plays: `edits` for what users do, `failures` for what hubs do, `folder` for crashes
-//! around changes of a folder.
+//! around changes of a folder, `journal` for any sequence of all that as a property.
 
 use gaia::etag::ETag;
 use gaia::path::FilePath;
@@ -151,3 +151,4 @@ impl Harness {
 mod edits;
 mod failures;
 mod folder;
+mod journal;
