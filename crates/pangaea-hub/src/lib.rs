@@ -57,6 +57,8 @@ mod routes;
 mod running;
 mod server;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 mod upload;
 mod watched;

@@ -27,6 +27,22 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
+#[cfg(feature = "testing")]
+pub(crate) fn wanted_parts(header: &str, size: u64) -> Option<Vec<Range<u64>>> {
+    match ranges::wanted(header, size).ok()? {
+        ranges::Wanted::Whole => None,
+        ranges::Wanted::Part(part) => Some(vec![part]),
+        ranges::Wanted::Parts(parts) => Some(parts),
+    }
+}
+
+#[cfg(feature = "testing")]
+pub(crate) fn ask_conditions(headers: &HeaderMap, etag: gaia::etag::ETag, modified_ms: i64) {
+    let validators = conditions::Validators::new(etag, modified_ms);
+    validators.check(headers);
+    validators.allow_part(headers);
+}
+
 pub(crate) use self::blob::{BlobReader, next_piece};
 use self::conditions::{Outcome, Validators};
 use self::ranges::{Multipart, Segment, Wanted};

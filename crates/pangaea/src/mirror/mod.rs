@@ -20,6 +20,8 @@ mod scan;
 mod stage;
 mod stamp;
 mod swap;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod visit;

@@ -31,7 +31,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut builder = GitignoreBuilder::new(".");
         let mut problems = Vec::new();
         for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {

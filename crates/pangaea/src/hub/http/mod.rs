@@ -18,6 +18,8 @@ mod session;
 mod transport;
 mod upload;
 
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
