@@ -12,11 +12,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::blobs::Blobs;
 use crate::index::{
-    Change, Index, IndexError, Layer, Merger, Opened, Part, Task, Unit, Verdict, Writer,
+    Again, Change, Index, IndexError, Layer, Merger, Opened, Part, Task, Unit, Verdict, Writer,
 };
 use crate::metrics::Metrics;
 use crate::watched::Watched;
@@ -98,18 +98,13 @@ impl Committer {
             metrics,
         };
         let runtime = Handle::current();
-        let (ending, ended) = watch::channel(false);
-        let merging = {
-            let runtime = runtime.clone();
-            std::thread::Builder::new()
-                .name("pangaea-hub-merge".into())
-                .spawn(move || merge(merger, &blobs, &runtime, &ended))?
-        };
+        let merging = std::thread::Builder::new()
+            .name("pangaea-hub-merge".into())
+            .spawn(move || merge(merger, &blobs))?;
         let thread = std::thread::Builder::new()
             .name("pangaea-hub-commit".into())
             .spawn(move || {
-                let log = run(writer, &told, &runtime, jobs).into_log();
-                ending.send_replace(true);
+                let log = run(writer, &told, &runtime, jobs).end();
                 if let Ok(Leftover::Nothing) = merging.join()
                     && let Err(error) = log.remove()
                 {
@@ -197,7 +192,7 @@ fn run(mut writer: Writer, told: &Told, runtime: &Handle, mut jobs: mpsc::Receiv
             }
         }
         is_busy = group.len() >= BUSY_FROM;
-        let answers = apply_group(&mut writer, told, runtime, group.drain(..));
+        let answers = apply_group(&mut writer, told, group.drain(..));
         answer(runtime, answers);
     }
     writer
@@ -219,12 +214,7 @@ fn answer(runtime: &Handle, answers: Vec<Answer>) {
 
 /// Applies what a group of requests asks for; all that they brought is gone before they are
 /// answered, so that whoever hears of an answer sees the sweeper's view settled.
-fn apply_group(
-    writer: &mut Writer,
-    told: &Told,
-    runtime: &Handle,
-    group: impl Iterator<Item = Job>,
-) -> Vec<Answer> {
+fn apply_group(writer: &mut Writer, told: &Told, group: impl Iterator<Item = Job>) -> Vec<Answer> {
     let (mut parts, mut replies, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
     for Job { work, _room: room } in group {
         match work {
@@ -240,7 +230,7 @@ fn apply_group(
         return Vec::new();
     }
     let (requests, began) = (parts.len(), Instant::now());
-    let applied = writer.apply(parts, runtime);
+    let applied = writer.apply(parts);
     drop(rooms);
     let applied = match applied {
         Ok(applied) => applied,
@@ -275,40 +265,33 @@ enum Leftover {
 }
 
 /// Brings into the database what was decided, until nothing more will be.
-fn merge(
-    mut merger: Merger,
-    blobs: &Blobs,
-    runtime: &Handle,
-    ending: &watch::Receiver<bool>,
-) -> Leftover {
-    while let Task::Merge(layer, until) = runtime.block_on(merger.next_task(ending)) {
+fn merge(mut merger: Merger, blobs: &Blobs) -> Leftover {
+    while let Task::Merge(layer, until) = merger.next_task() {
         let mut is_failing = false;
-        loop {
-            match runtime.block_on(merger.merge(&layer, until)) {
-                Ok(released) => {
-                    if is_failing {
-                        tracing::info!("the index takes changes again");
-                    }
-                    for blob in released {
-                        blobs.suspect(blob);
-                    }
-                    let_go(layer);
-                    break;
-                }
-                Err(_) if is_failing => {}
-                Err(error) => {
-                    is_failing = true;
-                    tracing::error!(
-                        error,
-                        "the index takes no changes; they are kept in the log, and tried again"
-                    );
-                }
+        let released = loop {
+            let error = match merger.merge(&layer, until) {
+                Ok(released) => break released,
+                Err(error) => error,
+            };
+            if !is_failing {
+                is_failing = true;
+                tracing::error!(
+                    %error,
+                    "the index takes no changes; they are kept in the log, and tried again"
+                );
             }
-            if *ending.borrow() {
+            if merger.failed(error) == Again::No {
                 tracing::warn!("the next start brings the rest of the log into the index");
                 return Leftover::Log;
             }
+        };
+        if is_failing {
+            tracing::info!("the index takes changes again");
         }
+        for blob in released {
+            blobs.suspect(blob);
+        }
+        let_go(layer);
     }
     if merger.is_done() {
         Leftover::Nothing

@@ -4,17 +4,21 @@
 //! number of the last change. So a path is on one page once, as it is now, and a page is a scan
 //! of two short ranges however old the cursor. Waiting for more is not done here.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gaia::address::Address;
 use gaia::changes::Cursor;
+use gaia::path::FilePath;
 use gaia::scope::is_historical;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::list::{Entries, History, stat_entry, text};
+use super::layer::{Entry, Slot};
+use super::list::{Entries, History, StatEntry, stat_entry, text};
 use super::{Index, IndexError};
 
 /// Distinguishes our cursors from other text, and from those of another format to come.
@@ -136,7 +140,6 @@ impl Index {
 
     /// What changed in a bucket, as of one moment.
     pub(crate) async fn changes(&self, request: FeedRequest) -> Result<Feed, IndexError> {
-        self.settle(Some(&request.bucket)).await?;
         let index = self.clone();
         self.read(move |connection| write_page(&index, connection, &request))
             .await
@@ -148,29 +151,50 @@ fn write_page(
     connection: &Connection,
     request: &FeedRequest,
 ) -> Result<Feed, IndexError> {
-    // The bucket's row and the changes must be of one moment.
-    let snapshot = connection.unchecked_transaction()?;
-    let bucket = find_bucket(&snapshot, &request.bucket)?;
-    let since = request.since.map_or(bucket.seq, |position| position.0);
+    // One entry more than asked tells whether there is more.
+    let entries_max = request.entries_max.saturating_add(1);
+    let asked = request.since.map(|position| position.0);
+    let (moment, (seq, newer)) = index.pending().beside(connection, |layers| {
+        let seq = layers.bucket(&request.bucket).map(|part| part.state.seq);
+        let newer = asked.map(|seq| layers.since(&request.bucket, seq, entries_max));
+        (seq, newer.unwrap_or_default())
+    })?;
+    let mut bucket = find_bucket(&moment, &request.bucket)?;
+    bucket.seq = seq.unwrap_or(bucket.seq);
+    let since = asked.unwrap_or(bucket.seq);
     if !(bucket.forgotten_seq..=bucket.seq).contains(&since) {
         return Ok(Feed::Expired);
     }
-    let mut statement = snapshot.prepare_cached(FIND_CHANGES)?;
-    // One row more than asked tells whether there is more.
-    let limit = i64::try_from(request.entries_max)
-        .unwrap_or(i64::MAX)
-        .saturating_add(1);
-    let mut rows = statement.query(params![bucket.id, since, limit])?;
+    let mut statement = moment.prepare_cached(FIND_CHANGES)?;
+    // What was changed again is passed over.
+    let rows_max = entries_max.saturating_add(newer.len());
+    let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![bucket.id, since, rows_max])?;
+    let replaced: BTreeSet<_> = newer.values().map(|(path, _)| path.as_str()).collect();
     let mut page = Entries::default();
     let (mut taken, mut last, mut more) = (0, since, false);
+    let is_enough =
+        |taken, page: &Entries| taken == request.entries_max || page.bytes() >= PAGE_BYTES_ENOUGH;
     while let Some(row) = rows.next()? {
-        if taken == request.entries_max || page.bytes() >= PAGE_BYTES_ENOUGH {
+        if replaced.contains(text(row, 0)?) {
+            continue;
+        }
+        if is_enough(taken, &page) {
             more = true;
             break;
         }
         taken += 1;
         last = row.get(5)?;
         write_entry(&mut page, row, request.history)?;
+    }
+    for (seq, (path, entry)) in &newer {
+        if more || is_enough(taken, &page) {
+            more = true;
+            break;
+        }
+        taken += 1;
+        last = *seq;
+        write_newer(&mut page, path, entry, request.history);
     }
     let next = Position(if more { last } else { bucket.seq });
     let cursor = index.cursor(&request.bucket, next)?;
@@ -219,6 +243,21 @@ fn write_entry(page: &mut Entries, row: &Row<'_>, history: History) -> Result<()
         page.entry(&stat_entry(path, row)?);
     }
     Ok(())
+}
+
+/// Writes what is not in the database yet, which is later than all that is.
+fn write_newer(page: &mut Entries, path: &FilePath, entry: &Entry, history: History) {
+    let name = path.as_str();
+    if history == History::Hidden && is_historical(name) {
+        return;
+    }
+    match &entry.slot {
+        Slot::Present { version, .. } => page.entry(&StatEntry::of(name, version)),
+        Slot::Removed { .. } => page.entry(&RemovedEntry {
+            exists: false,
+            name,
+        }),
+    }
 }
 
 #[cfg(test)]

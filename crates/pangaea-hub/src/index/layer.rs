@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use gaia::address::Address;
@@ -30,6 +31,8 @@ pub(crate) struct Layer {
 pub(super) struct BucketLayer {
     pub(super) state: BucketState,
     files: BTreeMap<FilePath, Entry>,
+    /// The path of each change that is in `files`.
+    order: BTreeMap<i64, FilePath>,
 }
 
 /// What is known of a bucket beside its files.
@@ -93,7 +96,7 @@ impl Layer {
     pub(super) fn bucket_or(&mut self, address: Address, state: BucketState) -> &mut BucketLayer {
         let part = BucketLayer {
             state,
-            files: BTreeMap::new(),
+            ..BucketLayer::default()
         };
         self.buckets.entry(address).or_insert(part)
     }
@@ -104,7 +107,7 @@ impl Layer {
     }
 
     pub(super) fn file(&self, bucket: &Address, path: &FilePath) -> Option<&Entry> {
-        self.buckets.get(bucket)?.files.get(path)
+        self.buckets.get(bucket)?.file(path)
     }
 
     /// Says what a path of a bucket that has a part has become; what was said before is returned.
@@ -117,6 +120,9 @@ impl Layer {
         let part = self.buckets.get_mut(bucket)?;
         let added = entry.as_ref().map_or(0, |entry| entry.weight(&path));
         let weight = |entry: &Entry, path: &FilePath| entry.weight(path);
+        if let Some(entry) = &entry {
+            part.order.insert(entry.seq, path.clone());
+        }
         let before = match (part.files.entry(path), entry) {
             (btree_map::Entry::Occupied(mut place), Some(entry)) => {
                 self.bytes -= weight(place.get(), place.key());
@@ -133,6 +139,9 @@ impl Layer {
             }
             (btree_map::Entry::Vacant(_), None) => None,
         };
+        if let Some(before) = &before {
+            part.order.remove(&before.seq);
+        }
         self.bytes += added;
         before
     }
@@ -162,12 +171,36 @@ impl BucketLayer {
         self.files.iter()
     }
 
+    /// The files from a text on, in the order of bytes.
+    pub(super) fn files_from(&self, first: &str) -> impl Iterator<Item = (&FilePath, &Entry)> {
+        self.files
+            .range::<str, _>((Bound::Included(first), Bound::Unbounded))
+    }
+
+    /// The files that changed after a change, in the order of the changes.
+    pub(super) fn files_since(&self, seq: i64) -> impl Iterator<Item = (&FilePath, &Entry)> {
+        let since = self.order.range((Bound::Excluded(seq), Bound::Unbounded));
+        since.filter_map(|(_, path)| self.files.get_key_value(path))
+    }
+
+    pub(super) fn file(&self, path: &FilePath) -> Option<&Entry> {
+        self.files.get(path)
+    }
+
     pub(super) fn has_files(&self) -> bool {
         !self.files.is_empty()
     }
 }
 
 impl Entry {
+    /// The version in the path's place, if there is one.
+    pub(super) fn into_version(self) -> Option<Arc<Version>> {
+        match self.slot {
+            Slot::Present { version, .. } => Some(version),
+            Slot::Removed { .. } => None,
+        }
+    }
+
     fn weight(&self, path: &FilePath) -> usize {
         let content = match &self.slot {
             Slot::Present { version, .. } => {

@@ -4,14 +4,20 @@
 //! never make an entry appear twice or an old one be skipped. A page of some thousand entries
 //! is one buffer: no value is allocated for an entry.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gaia::address::Address;
+use gaia::path::FilePath;
 use gaia::scope::is_historical;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
-use super::{Index, IndexError};
+use super::layer::{Entry, Slot};
+use super::pending::Pending;
+use super::sqlite::signed;
+use super::{Index, IndexError, Version};
 
 /// Distinguishes our cursors from other text, and from those of another format to come.
 const CURSOR_FORMAT: u8 = 1;
@@ -19,7 +25,7 @@ const CURSOR_FORMAT: u8 = 1;
 const FIND_PAGE: &str = "
 SELECT f.path, f.etag, f.size, f.content_type, f.modified_ms FROM files f
 WHERE f.bucket = (SELECT id FROM buckets WHERE address = ?1) AND f.path >= ?2
-ORDER BY f.path LIMIT ?3";
+ORDER BY f.path";
 
 /// How an entry is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,43 +88,141 @@ fn cursor_after(path: &str) -> String {
 impl Index {
     /// One page as the JSON body of an answer: `{"entries":[…],"page":…}`.
     pub(crate) async fn list(&self, request: ListRequest) -> Result<Vec<u8>, IndexError> {
-        self.settle(Some(&request.bucket)).await?;
-        self.read(move |connection| write_page(connection, &request))
+        let pending = Arc::clone(self.pending());
+        self.read(move |connection| write_page(&pending, connection, &request))
             .await
     }
 }
 
-fn write_page(connection: &Connection, request: &ListRequest) -> Result<Vec<u8>, IndexError> {
-    // One row more than asked tells whether there is another page.
-    let limit = i64::try_from(request.entries_max)
-        .unwrap_or(i64::MAX)
-        .saturating_add(1);
-    let mut statement = connection.prepare_cached(FIND_PAGE)?;
-    let mut rows = statement.query(params![request.bucket.as_str(), first_of(request), limit])?;
-    let mut page = Entries::default();
-    let mut taken = 0;
-    let mut last = String::new();
+fn write_page(
+    pending: &Pending,
+    connection: &Connection,
+    request: &ListRequest,
+) -> Result<Vec<u8>, IndexError> {
+    let first = first_of(request);
+    // One more than asked tells whether there is another page.
+    let files_max = request.entries_max.saturating_add(1);
+    let (moment, newer) = pending.beside(connection, |layers| {
+        layers.page(&request.bucket, &first, &request.prefix, files_max)
+    })?;
+    let mut newer = newer.into_iter().peekable();
+    let mut statement = moment.prepare_cached(FIND_PAGE)?;
+    let mut rows = statement.query(params![request.bucket.as_str(), first])?;
+    let mut page = Page::of(request);
     while let Some(row) = rows.next()? {
         let path = text(row, 0)?;
         if !path.starts_with(&request.prefix) {
             // In the order of bytes, paths with one prefix stand together.
             break;
         }
-        if taken == request.entries_max {
-            return Ok(finish(page, Some(&cursor_after(&last))));
+        let mut is_replaced = false;
+        while let Some((newer, entry)) = newer.next_if(|(newer, _)| newer.as_str() <= path) {
+            is_replaced = newer.as_str() == path;
+            page.newer(&newer, &entry);
         }
-        taken += 1;
-        last.clear();
-        last.push_str(path);
-        if request.history == History::Hidden && is_historical(path) {
-            continue;
+        if !is_replaced {
+            page.take(path, || stat_entry(path, row))?;
         }
-        match request.naming {
-            Naming::Names => page.entry(&path),
-            Naming::Stat => page.entry(&stat_entry(path, row)?),
+        if page.is_full() {
+            break;
         }
     }
-    Ok(finish(page, None))
+    for (path, entry) in newer {
+        page.newer(&path, &entry);
+    }
+    Ok(page.finish())
+}
+
+/// A page as it fills up.
+struct Page<'a> {
+    request: &'a ListRequest,
+    entries: Entries,
+    taken: usize,
+    last: String,
+    state: Filling,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Filling {
+    /// Every file so far is on it.
+    Open,
+    /// There is a file behind it.
+    Full,
+}
+
+impl<'a> Page<'a> {
+    fn of(request: &'a ListRequest) -> Self {
+        Self {
+            request,
+            entries: Entries::default(),
+            taken: 0,
+            last: String::new(),
+            state: Filling::Open,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.state == Filling::Full
+    }
+
+    /// Takes the next file, of which `stat` tells.
+    fn take<'e>(
+        &mut self,
+        path: &str,
+        stat: impl FnOnce() -> Result<StatEntry<'e>, IndexError>,
+    ) -> Result<(), IndexError> {
+        if self.taken == self.request.entries_max {
+            self.state = Filling::Full;
+        }
+        if self.is_full() {
+            return Ok(());
+        }
+        self.taken += 1;
+        self.last.clear();
+        self.last.push_str(path);
+        if self.request.history == History::Hidden && is_historical(path) {
+            return Ok(());
+        }
+        match self.request.naming {
+            Naming::Names => self.entries.entry(&path),
+            Naming::Stat => self.entries.entry(&stat()?),
+        }
+        Ok(())
+    }
+
+    /// Takes what has become of the next path, if that is a file.
+    fn newer(&mut self, path: &FilePath, entry: &Entry) {
+        if let Slot::Present { version, .. } = &entry.slot {
+            let path = path.as_str();
+            // Only what comes from the database can be damaged.
+            self.take(path, || Ok(StatEntry::of(path, version)))
+                .unwrap_or_default();
+        }
+    }
+
+    /// The whole answer.
+    fn finish(self) -> Vec<u8> {
+        let cursor = self.is_full().then(|| cursor_after(&self.last));
+        finish(self.entries, cursor.as_deref())
+    }
+}
+
+impl<'a> StatEntry<'a> {
+    pub(super) fn of(path: &'a str, version: &'a Version) -> Self {
+        Self {
+            exists: true,
+            etag: version.etag.as_str(),
+            content_length: signed(version.size),
+            content_type: &version.content_type,
+            last_modified_date: seconds(version.modified_ms),
+            name: path,
+        }
+    }
+}
+
+/// Seconds since 1970, rounded.
+fn seconds(ms: i64) -> i64 {
+    ms.saturating_add(500).div_euclid(1000)
 }
 
 /// The first text that a path on the page may be. No path holds a NUL, so the least text after
@@ -150,7 +254,7 @@ pub(super) fn stat_entry<'a>(path: &'a str, row: &'a Row<'_>) -> Result<StatEntr
         etag: text(row, 1)?,
         content_length: row.get(2)?,
         content_type: text(row, 3)?,
-        last_modified_date: modified_ms.saturating_add(500).div_euclid(1000),
+        last_modified_date: seconds(modified_ms),
         name: path,
     })
 }
@@ -222,7 +326,7 @@ mod tests {
     fn every_page_is_a_scan_of_one_range_and_sorts_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let connection = opened(&folder.path().join("index"));
-        let plan = plan(&connection, FIND_PAGE, params!["A", "p", 1]);
+        let plan = plan(&connection, FIND_PAGE, params!["A", "p"]);
         let step = "SEARCH f USING PRIMARY KEY (bucket=? AND path>?)";
         assert!(plan.iter().any(|line| line == step), "{plan:#?}");
         let wasteful = |line: &String| line.contains("SCAN") || line.contains("TEMP B-TREE");

@@ -15,7 +15,7 @@ use super::cache::Cache;
 use super::decide::load_bucket;
 use super::layer::{BucketLayer, Entry, Layer, Slot};
 use super::log::{Closed, Unmerged};
-use super::pending::{Pending, Task};
+use super::pending::{Again, Pending, Task};
 use super::sqlite::{now_ms, signed};
 use super::{FileKey, Index, IndexError, StoredBody, Version, removals};
 use crate::blobs::BlobId;
@@ -70,28 +70,26 @@ impl Merger {
         }
     }
 
-    /// Waits for the next layer; `ending` turns true, or loses its sender, when none will come
-    /// after those that are there.
-    pub(crate) async fn next_task(&self, ending: &tokio::sync::watch::Receiver<bool>) -> Task {
-        self.pending.next_task(ending).await
+    /// Waits for the next layer.
+    pub(crate) fn next_task(&self) -> Task {
+        self.pending.next_task()
+    }
+
+    /// Tells whoever waits that merging has failed, and waits until it is time to try again, if it
+    /// is to be tried again.
+    pub(crate) fn failed(&self, error: IndexError) -> Again {
+        self.pending.failed(error)
     }
 
     /// Merges a layer and, with it, everything up to a frame of the log, and returns the blobs that
-    /// lost a use. A failure is told to whoever waits, and returned in words.
-    pub(crate) async fn merge(&mut self, layer: &Layer, until: u64) -> Result<Vec<BlobId>, String> {
+    /// lost a use.
+    pub(crate) fn merge(&mut self, layer: &Layer, until: u64) -> Result<Vec<BlobId>, IndexError> {
         let keys: Vec<_> = keys_of(layer).collect();
         let before_ms = ago_ms(now_ms(), self.keep_removals);
         let change = self.cache.change(&keys);
         let merged = merge(&mut self.connection, layer, Some(until), before_ms);
         drop(change);
-        let released = match merged {
-            Ok(released) => released,
-            Err(error) => {
-                let words = error.to_string();
-                self.pending.failed(error).await;
-                return Err(words);
-            }
-        };
+        let released = merged?;
         self.closed.remove(until);
         self.pending.merged(until);
         Ok(released)

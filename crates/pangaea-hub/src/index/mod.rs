@@ -50,7 +50,7 @@ pub(crate) use copy::{CopyError, IndexCopy, NamedBlob, companions, remove_with_c
 pub(crate) use layer::Layer;
 pub(crate) use list::{History, ListRequest, Naming, parse_cursor};
 pub(crate) use merge::Merger;
-pub(crate) use pending::Task;
+pub(crate) use pending::{Again, Task};
 pub(crate) use schema::{begin_new_history, counts_usage};
 pub(crate) use sqlite::{Index, Opened, Revocations, is_made, open_beside};
 pub(crate) use waiting::{LogCopy, Waiting};

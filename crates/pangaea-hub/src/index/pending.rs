@@ -1,21 +1,23 @@
 //! What has been decided and is durable in the log, and is not in the database yet.
 //!
 //! There are two layers: one to which decisions are added, and one that is being merged. Whoever
-//! looks up a path asks here before the database; whoever needs rows in an order first has what is
-//! here merged ([`Pending::settle`]), so that only one place knows how to list.
-//!
-//! A layer stays here until the database has it, so a path that is not found here and is then
-//! looked up in the database is never an old one.
+//! asks the database asks here first, and takes what is found here for newer. A layer stays here
+//! until the database has it: a path that is not found here, and is looked up in a view of the
+//! database that begins afterwards, is never an old one.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+use std::time::{Duration, Instant};
 
 use gaia::address::Address;
 use gaia::path::FilePath;
-use tokio::sync::{Notify, watch};
+use rusqlite::{Connection, Transaction};
+use tokio::sync::watch;
 
-use super::layer::{BucketLayer, Entry, Layer};
+use super::layer::{BucketLayer, Entry, Layer, Slot};
 use super::usage::UsageByBucket;
 use super::{FileKey, IndexError};
 use crate::quota::Usage;
@@ -40,8 +42,16 @@ pub(super) struct Pending {
     is_empty: AtomicBool,
     /// Up to this frame somebody waits for the database.
     wanted: AtomicU64,
-    call: Notify,
+    /// Whether anything more will be added. The thread that merges waits with it.
+    call: Mutex<Call>,
+    called: Condvar,
     progress: watch::Sender<Progress>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    GoOn,
+    End,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +99,8 @@ impl Pending {
             layers: RwLock::new(layers),
             is_empty: AtomicBool::new(true),
             wanted: AtomicU64::new(0),
-            call: Notify::new(),
+            call: Mutex::new(Call::GoOn),
+            called: Condvar::new(),
             progress: watch::Sender::new(progress),
         }
     }
@@ -114,6 +125,22 @@ impl Pending {
             return None;
         }
         self.layers().file(&key.bucket, &key.path).cloned()
+    }
+
+    /// Begins a view of the database, and takes out of the layers what is asked for beside it. What
+    /// is not in the one is in the other.
+    pub(super) fn beside<'c, T>(
+        &self,
+        connection: &'c Connection,
+        take: impl FnOnce(&Layers) -> T,
+    ) -> Result<(Transaction<'c>, T), IndexError> {
+        // No layer goes while they are held, and the view is that of the first question.
+        let layers = self.layers();
+        let moment = connection.unchecked_transaction()?;
+        moment
+            .prepare_cached("SELECT merged FROM feed")?
+            .query_row((), |_| Ok(()))?;
+        Ok((moment, take(&layers)))
     }
 
     /// What the buckets hold that are not in the database as they are.
@@ -142,41 +169,38 @@ impl Pending {
         let is_due = layers.open.bytes() >= LAYER_BYTES_ENOUGH;
         drop(layers);
         if was_empty || is_due {
-            self.call.notify_one();
+            self.call();
         }
     }
 
     /// Waits until there is room for more, or merging fails.
-    pub(super) async fn room(&self) -> Result<(), IndexError> {
-        if self.layers().open.bytes() < LAYER_BYTES_MAX {
-            return Ok(());
-        }
-        let mut progress = self.progress.subscribe();
-        loop {
-            let failure = progress.borrow_and_update().failure.clone();
-            if self.layers().open.bytes() < LAYER_BYTES_MAX {
-                return Ok(());
-            }
-            if let Some(failure) = failure {
+    pub(super) fn room(&self) -> Result<(), IndexError> {
+        let mut call = self.waiting();
+        while self.layers().open.bytes() >= LAYER_BYTES_MAX {
+            if let Some(failure) = self.progress.borrow().failure.clone() {
                 return Err(IndexError::Behind(failure));
             }
-            progress.changed().await.map_err(|_| IndexError::Stopping)?;
+            let waited = self.called.wait_timeout(call, RETRY);
+            (call, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
+        Ok(())
     }
 
-    /// Has the database brought to where it has every change to this bucket, or to any.
-    pub(super) async fn settle(&self, bucket: Option<&Address>) -> Result<(), IndexError> {
-        if self.is_empty.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let until = {
-            let layers = self.layers();
-            if !layers.concern(bucket) {
-                return Ok(());
-            }
-            layers.last
-        };
-        self.merge_until(until).await
+    fn waiting(&self) -> MutexGuard<'_, Call> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has whoever waits look again.
+    fn call(&self) {
+        // Whoever looks and then waits does so under this lock, and so does not miss it.
+        drop(self.waiting());
+        self.called.notify_all();
+    }
+
+    /// Nothing more will be added.
+    pub(super) fn end(&self) {
+        *self.waiting() = Call::End;
+        self.called.notify_all();
     }
 
     /// Has the database brought to where it has everything up to a frame.
@@ -184,7 +208,7 @@ impl Pending {
         let mut progress = self.progress.subscribe();
         let tries = progress.borrow().tries;
         self.wanted.fetch_max(until, Ordering::AcqRel);
-        self.call.notify_one();
+        self.call();
         loop {
             {
                 let now = progress.borrow_and_update();
@@ -199,32 +223,28 @@ impl Pending {
         }
     }
 
-    /// Waits for the next thing to merge; `ending` says that nothing more will be added.
-    pub(super) async fn next_task(&self, ending: &watch::Receiver<bool>) -> Task {
-        let mut ending = ending.clone();
+    /// Waits for the next thing to merge. Once [`Self::end`] was called, there is no waiting.
+    pub(super) fn next_task(&self) -> Task {
+        let mut call = self.waiting();
+        let mut since = None;
         loop {
-            // A sender that is gone says the same.
-            let is_ending = *ending.borrow() || ending.has_changed().is_err();
-            if self.is_due() || is_ending {
+            let is_ending = *call == Call::End;
+            let is_old = since.is_some_and(|since: Instant| since.elapsed() >= STAY);
+            if is_ending || is_old || self.is_due() {
                 match self.take() {
                     Some((layer, last)) => return Task::Merge(layer, last),
                     None if is_ending => return Task::End,
-                    None => {}
+                    None => since = None,
                 }
             }
-            let stay = async {
-                if self.is_empty.load(Ordering::Acquire) {
-                    std::future::pending().await
-                } else {
-                    tokio::time::sleep(STAY).await;
-                }
-            };
-            tokio::select! {
-                () = self.call.notified() => {}
-                () = stay => {
-                    self.wanted.fetch_max(self.last(), Ordering::AcqRel);
-                }
-                _ = ending.wait_for(|ending| *ending), if !is_ending => {}
+            if self.is_merged() {
+                since = None;
+                let waited = self.called.wait(call);
+                call = waited.unwrap_or_else(PoisonError::into_inner);
+            } else {
+                let left = STAY.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
+                let waited = self.called.wait_timeout(call, left);
+                (call, _) = waited.unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -246,7 +266,7 @@ impl Pending {
         let last = layers.last;
         drop(layers);
         // There is room again.
-        self.progress.send_modify(|_| {});
+        self.called.notify_all();
         Some((layer, last))
     }
 
@@ -269,14 +289,34 @@ impl Pending {
         self.last() == self.progress.borrow().merged
     }
 
-    /// A try to merge has failed; it is made again after a while.
-    pub(super) async fn failed(&self, error: IndexError) {
+    /// A try to merge has failed. Waits until the next one is due, and says whether there is to
+    /// be one.
+    pub(super) fn failed(&self, error: IndexError) -> Again {
         self.progress.send_modify(|progress| {
             progress.tries += 1;
             progress.failure = Some(Arc::new(error));
         });
-        tokio::time::sleep(RETRY).await;
+        let call = self.waiting();
+        if *call == Call::End {
+            return Again::No;
+        }
+        let (call, _) = self
+            .called
+            .wait_timeout(call, RETRY)
+            .unwrap_or_else(PoisonError::into_inner);
+        match *call {
+            Call::GoOn => Again::Yes,
+            Call::End => Again::No,
+        }
     }
+}
+
+/// Whether what has failed is to be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    Yes,
+    /// The hub stops; the next start has to do it.
+    No,
 }
 
 impl Layers {
@@ -292,10 +332,57 @@ impl Layers {
         open.or_else(|| self.merging.as_ref()?.bucket(address))
     }
 
-    fn concern(&self, bucket: Option<&Address>) -> bool {
-        match bucket {
-            Some(address) => self.bucket(address).is_some(),
-            None => !self.open.is_empty() || self.merging.is_some(),
+    /// The parts of a bucket, the older one first.
+    fn parts(&self, address: &Address) -> impl Iterator<Item = &BucketLayer> {
+        let merging = self.merging.as_ref();
+        let older = merging.and_then(|layer| layer.bucket(address));
+        older.into_iter().chain(self.open.bucket(address))
+    }
+
+    /// What has become of a bucket's paths, from a text on and with a prefix: as much of it as a
+    /// page of so many files can be about.
+    pub(super) fn page(
+        &self,
+        bucket: &Address,
+        first: &str,
+        prefix: &str,
+        files_max: usize,
+    ) -> BTreeMap<FilePath, Entry> {
+        let mut page = BTreeMap::new();
+        for part in self.parts(bucket) {
+            let mut files = 0;
+            for (path, entry) in part.files_from(first) {
+                if files == files_max || !path.as_str().starts_with(prefix) {
+                    break;
+                }
+                files += usize::from(matches!(entry.slot, Slot::Present { .. }));
+                page.insert(path.clone(), entry.clone());
+            }
         }
+        page
+    }
+
+    /// What has become of a bucket's paths after a change, in the order of the changes: as much of
+    /// it as a page of so many entries can be about.
+    pub(super) fn since(
+        &self,
+        bucket: &Address,
+        seq: i64,
+        entries_max: usize,
+    ) -> BTreeMap<i64, (FilePath, Entry)> {
+        let open = self.open.bucket(bucket);
+        let mut since = BTreeMap::new();
+        for part in self.parts(bucket) {
+            for (path, entry) in part.files_since(seq).take(entries_max) {
+                // What the later layer says of a path holds.
+                if open
+                    .and_then(|open| open.file(path))
+                    .is_none_or(|last| last.seq == entry.seq)
+                {
+                    since.insert(entry.seq, (path.clone(), entry.clone()));
+                }
+            }
+        }
+        since
     }
 }

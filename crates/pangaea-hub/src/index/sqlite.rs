@@ -15,7 +15,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use tokio::sync::Semaphore;
 
 use super::cache::{Cache, Looked};
-use super::layer::Slot;
 use super::log::{self, Frames, Log};
 use super::merge::{Merger, catch_up};
 use super::pending::Pending;
@@ -121,12 +120,6 @@ impl Index {
         &self.0.pending
     }
 
-    /// Has the database brought to where it has every change to this bucket, or to any, that was
-    /// answered for.
-    pub(super) async fn settle(&self, bucket: Option<&Address>) -> Result<(), IndexError> {
-        self.pending().settle(bucket).await
-    }
-
     /// Has the database brought to where it has everything up to a frame.
     pub(crate) async fn merge_until(&self, frame: u64) -> Result<(), IndexError> {
         self.pending().merge_until(frame).await
@@ -149,10 +142,7 @@ impl Index {
     /// The current version of a path, with an inline body if it has one, as of one moment.
     pub(crate) async fn find(&self, key: &FileKey) -> Result<Option<Arc<Version>>, IndexError> {
         if let Some(entry) = self.pending().find(key) {
-            return Ok(match entry.slot {
-                Slot::Present { version, .. } => Some(version),
-                Slot::Removed { .. } => None,
-            });
+            return Ok(entry.into_version());
         }
         let ticket = match self.cache().look(key) {
             Looked::Found(version) => return Ok(Some(version)),
@@ -180,10 +170,14 @@ impl Index {
         keys: Vec<Option<FileKey>>,
         bytes_max: usize,
     ) -> Result<Vec<Option<Arc<Version>>>, IndexError> {
-        self.settle(None).await?;
+        let pending = Arc::clone(self.pending());
         self.read(move |connection| {
-            let moment = connection.unchecked_transaction()?;
-            let mut statement = moment.prepare_cached(FIND_FILE)?;
+            let (moment, entries) = pending.beside(connection, |layers| {
+                let known = keys.iter().flatten();
+                let entries = known.map(|key| layers.file(&key.bucket, &key.path).cloned());
+                entries.collect::<Vec<_>>()
+            })?;
+            let mut entries = entries.into_iter();
             let (mut found, mut bytes) = (Vec::new(), 0);
             for key in keys {
                 if bytes >= bytes_max {
@@ -193,8 +187,10 @@ impl Index {
                     found.push(None);
                     continue;
                 };
-                let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
-                let version = rows.next()?.map(version_of).transpose()?.map(Arc::new);
+                let version = match entries.next().flatten() {
+                    Some(entry) => entry.into_version(),
+                    None => find_version(&moment, &key)?.map(Arc::new),
+                };
                 if let Some(StoredBody::Inline(body)) = version.as_ref().map(|one| &one.body) {
                     bytes += body.len();
                 }
@@ -208,10 +204,7 @@ impl Index {
     /// The tag of a path's current version.
     pub(crate) async fn find_tag(&self, key: FileKey) -> Result<Option<ETag>, IndexError> {
         if let Some(entry) = self.pending().find(&key) {
-            return Ok(match &entry.slot {
-                Slot::Present { version, .. } => Some(version.etag.clone()),
-                Slot::Removed { .. } => None,
-            });
+            return Ok(entry.into_version().map(|version| version.etag.clone()));
         }
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(FIND_TAG)?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use gaia::address::Address;
 use rusqlite::Connection;
-use tokio::runtime::Handle;
 
 use super::decide::{Draft, Verdicts, View};
 use super::layer::Layer;
@@ -41,13 +40,9 @@ impl Writer {
     }
 
     /// Applies the changes in order; those that are done are durable on return. On an error none
-    /// of them took place. Waits on `runtime` while there are too many for the database.
-    pub(crate) fn apply(
-        &mut self,
-        parts: Vec<Part>,
-        runtime: &Handle,
-    ) -> Result<Applied, IndexError> {
-        runtime.block_on(self.pending.room())?;
+    /// of them took place. Waits while there are too many for the database.
+    pub(crate) fn apply(&mut self, parts: Vec<Part>) -> Result<Applied, IndexError> {
+        self.pending.room()?;
         let decided = {
             let layers = self.pending.layers();
             // After the layers: what they lack is in the database by then.
@@ -92,8 +87,9 @@ impl Writer {
         Ok(number)
     }
 
-    /// What is left when everything is merged.
-    pub(crate) fn into_log(self) -> LogEnd {
+    /// Says that no more changes will come. What is returned is left when everything is merged.
+    pub(crate) fn end(self) -> LogEnd {
+        self.pending.end();
         LogEnd(self.log)
     }
 }

@@ -111,30 +111,6 @@ async fn batches_and_single_stores_lose_no_increment() {
 }
 
 #[tokio::test]
-async fn an_operation_that_the_index_cannot_take_fails_alone() {
-    let world = world().await;
-    let index = world.folder.path().join("index.sqlite3");
-    let connection = rusqlite::Connection::open(index).unwrap();
-    let trigger = "CREATE TRIGGER t BEFORE INSERT ON files WHEN NEW.path = 'poison'
-                   BEGIN SELECT RAISE(ABORT, 'poison'); END";
-    connection.execute_batch(trigger).unwrap();
-    let batch = Batch::default()
-        .create("a", "1")
-        .create("poison", "2")
-        .create("b", "3");
-    let results = world.client.batch(&batch).await;
-    assert_eq!(statuses(&results), [202, 500, 202]);
-    assert_eq!(results[1].message.as_deref(), Some("Server Error"));
-    assert_eq!(world.client.names().await, ["a", "b"]);
-    let batch = Batch::default().create("c", "1").create("poison", "2");
-    assert_eq!(
-        world.client.send_batch("?atomic=true", &batch).await.status,
-        500
-    );
-    assert_eq!(world.client.names().await, ["a", "b"]);
-}
-
-#[tokio::test]
 async fn an_answered_batch_survives_a_restart() {
     let mut world = world().await;
     let large = vec![b'l'; 100_000];

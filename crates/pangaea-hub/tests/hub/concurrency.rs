@@ -59,35 +59,6 @@ async fn each_change_of_a_group_has_its_own_verdict() {
 }
 
 #[tokio::test]
-async fn a_change_that_the_index_cannot_take_fails_alone() {
-    let world = world().await;
-    let index = world.folder.path().join("index.sqlite3");
-    let connection = rusqlite::Connection::open(index).unwrap();
-    let trigger = "CREATE TRIGGER t BEFORE INSERT ON files WHEN NEW.path = 'poison'
-                   BEGIN SELECT RAISE(ABORT, 'poison'); END";
-    connection.execute_batch(trigger).unwrap();
-    let mut tasks = JoinSet::new();
-    for number in 0..60 {
-        let client = world.client.clone();
-        tasks.spawn(async move {
-            let poison = number % 20 == 7;
-            let path = if poison {
-                "poison".to_owned()
-            } else {
-                format!("f-{number}")
-            };
-            let answer = client.put(&path, "1").await;
-            assert_eq!(answer.status, if poison { 500 } else { 202 }, "{path}");
-            if poison {
-                assert_eq!(answer.json, serde_json::json!({"message": "Server Error"}));
-            }
-        });
-    }
-    tasks.join_all().await;
-    assert_eq!(world.client.names().await.len(), 57);
-}
-
-#[tokio::test]
 async fn a_client_that_does_not_wait_leaves_old_or_new() {
     let world = world().await;
     let mut bodies = BTreeMap::new();

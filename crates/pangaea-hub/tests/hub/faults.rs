@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pangaea_hub::{Hub, HubConfig};
 
-use crate::check::{settle, whole};
+use crate::check::{checked, settle, whole};
 use crate::support::{World, any_port, eventually, world};
 
 fn the_blob(world: &World) -> PathBuf {
@@ -101,30 +101,72 @@ async fn damaged_bytes_in_the_index_are_not_sent() {
     assert_eq!(world.client.body("other").await, "other");
 }
 
+/// What is in the log is as good as stored, whatever becomes of the database in the meantime.
 #[tokio::test]
-async fn a_locked_index_is_waited_for_and_then_told() {
-    let world = world().await;
+async fn a_locked_index_delays_nobody_and_what_it_lacks_outlives_the_hub() {
+    let mut world = world().await;
+    let large = "large".repeat(50_000);
     world.client.put("a", "1").await;
     let index = world.folder.path().join("index.sqlite3");
-    let connection = rusqlite::Connection::open(index).unwrap();
+    let connection = rusqlite::Connection::open(&index).unwrap();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let started = Instant::now();
-    let writes = (0..20).map(|number| {
-        let request = world.client.store(&format!("f{number}")).body("2");
-        async move { request.send().await.unwrap() }
-    });
-    for response in futures_util::future::join_all(writes).await {
-        assert_eq!(response.status(), 503);
-        assert!(response.headers().contains_key("retry-after"));
-        let text = response.text().await.unwrap();
-        assert_eq!(text, r#"{"message":"The hub is busy; try again soon"}"#);
+    for number in 0..20 {
+        assert_eq!(
+            world.client.put(&format!("f{number:02}"), "2").await.status,
+            202
+        );
     }
-    // All wait at the same time, not one after the other.
-    assert!(started.elapsed() < Duration::from_secs(30));
-    assert_eq!(world.client.body("a").await, "1");
+    assert_eq!(world.client.put("large", large.clone()).await.status, 202);
+    assert_eq!(world.client.delete("f00").await.status, 202);
+    assert_eq!(
+        world
+            .client
+            .put_if("f01", "3", "If-None-Match", "*")
+            .await
+            .status,
+        412
+    );
+    let names = world.client.names().await;
+    assert_eq!(names.len(), 21);
+    assert_eq!(names[..2], ["a", "f01"]);
+    assert_eq!(world.client.body("f01").await, "2");
+    assert_eq!(world.client.get("f00").await.status(), 404);
+    // The hub cannot bring it into the database, and says so at the end.
+    world.hub.take().unwrap().shutdown().await.unwrap();
+    let lacks = "SELECT count(*) FROM files WHERE path LIKE 'f%'";
+    let found: i64 = connection.query_row(lacks, (), |row| row.get(0)).unwrap();
+    assert_eq!(found, 0);
+    assert_eq!(checked(world.folder.path()).1, []);
     connection.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(world.client.put("a", "2").await.status, 202);
-    assert_eq!(world.client.names().await, ["a"]);
+    drop(connection);
+    world.start_again().await;
+    assert_eq!(world.client.names().await, names);
+    assert_eq!(world.client.body("large").await, large);
+}
+
+/// Such a database is none that a hub has made; nothing is lost to it all the same.
+#[tokio::test]
+async fn what_the_index_does_not_take_is_kept_until_it_does() {
+    let mut world = world().await;
+    let index = world.folder.path().join("index.sqlite3");
+    let connection = rusqlite::Connection::open(index).unwrap();
+    let trigger = "CREATE TRIGGER t BEFORE INSERT ON files WHEN NEW.path = 'poison'
+                   BEGIN SELECT RAISE(ABORT, 'poison'); END";
+    connection.execute_batch(trigger).unwrap();
+    for path in ["a", "poison", "b"] {
+        assert_eq!(world.client.put(path, path).await.status, 202);
+    }
+    assert_eq!(world.client.names().await, ["a", "b", "poison"]);
+    let health = format!("{}/health", world.client.url);
+    assert_eq!(reqwest::get(health).await.unwrap().status(), 503);
+    world.hub.take().unwrap().shutdown().await.unwrap();
+    let refused = Hub::start(HubConfig::new(world.folder.path(), any_port())).await;
+    assert!(refused.unwrap_err().to_string().contains("poison"));
+    connection.execute_batch("DROP TRIGGER t").unwrap();
+    drop(connection);
+    world.start_again().await;
+    assert_eq!(world.client.names().await, ["a", "b", "poison"]);
+    assert_eq!(world.client.body("poison").await, "poison");
 }
 
 #[tokio::test]

@@ -24,7 +24,10 @@ fn is_full(answer: &Answer, used: &str) {
 }
 
 /// What the index has counted, and what a fresh count gives.
-fn counts(world: &World) -> [(i64, i64); 2] {
+async fn counts(world: &World) -> [(i64, i64); 2] {
+    // Has everything brought into the index; asked again within a second, it would not.
+    let health = reqwest::get(format!("{}/health", world.client.url)).await;
+    assert_eq!(health.unwrap().status(), 200);
     let index = Connection::open(world.folder.path().join("index.sqlite3")).unwrap();
     let ask = |query: &str| {
         let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -93,7 +96,7 @@ async fn uploads_at_the_same_time_never_add_up_to_more() {
     let puts = puts.map(|put| async { put.await.status });
     let done = join_all(puts).await;
     assert!(done.contains(&413) && done.contains(&202), "{done:?}");
-    assert_eq!(counts(&world), [(1, 7000); 2]);
+    assert_eq!(counts(&world).await, [(1, 7000); 2]);
 
     let world = world_with(limited(Some(10_000), None)).await;
     let client = &world.client;
@@ -120,7 +123,7 @@ async fn uploads_at_the_same_time_never_add_up_to_more() {
         .count();
     assert_eq!(done, 11, "{all:?}");
     assert_eq!(all.iter().filter(|status| **status == 413).count(), 90 - 11);
-    assert_eq!(counts(&world), [(11, 9900); 2]);
+    assert_eq!(counts(&world).await, [(11, 9900); 2]);
 }
 
 #[tokio::test]
@@ -144,7 +147,7 @@ async fn a_batch_is_held_to_the_quota_change_by_change_or_as_a_whole() {
     // Room that an atomic batch makes for itself counts.
     let batch = Batch::default().delete("c", None).store("d", "1234567890");
     assert_eq!(statuses(&client.atomic(&batch).await), [202, 202]);
-    assert_eq!(counts(&world), [(1, 10); 2]);
+    assert_eq!(counts(&world).await, [(1, 10); 2]);
 }
 
 #[tokio::test]
@@ -199,7 +202,7 @@ async fn counts_are_those_of_a_fresh_count_whatever_was_done() {
             _ => assert_eq!(plain.put(&path, body).await.status, 202),
         }
     }
-    let [counted, fresh] = counts(&world);
+    let [counted, fresh] = counts(&world).await;
     assert_eq!(counted, fresh);
     assert!(fresh.0 > 20 && fresh.1 > 100_000, "{fresh:?}");
     // The check looks at the same, and sees it when it is wrong.
