@@ -84,14 +84,17 @@ impl Gate {
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .ok_or(AuthError::Unreadable)?;
-        // Any alphanumeric text is let through to here; one that is no address is no token's.
-        let bucket = Address::parse(bucket).map_err(|_| AuthError::OtherBucket)?;
         let config = self.live.get();
         let fingerprint = Sha256::digest(header).into();
-        if let Some(proof) = self.recall(&fingerprint) {
+        if let Some(proof) = self.recall(&fingerprint)
+            && proof.credentials.issuer().as_str() == bucket
+        {
             self.metrics.token_hits.add(1);
+            let bucket = *proof.credentials.issuer();
             return self.grant(config, proof, &bucket);
         }
+        // Any alphanumeric text is let through to here; one that is no address is no token's.
+        let bucket = Address::parse(bucket).map_err(|_| AuthError::OtherBucket)?;
         self.metrics.token_misses.add(1);
         let credentials = Credentials::parse(header)?;
         let oldest_valid = self.revocations.oldest_valid(&bucket);

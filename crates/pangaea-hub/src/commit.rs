@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -27,13 +27,6 @@ const QUEUE_MAX: usize = 1024;
 
 /// Requests in one transaction.
 const GROUP_MAX: usize = 256;
-
-/// A group of so many requests tells that many clients write at the same time.
-const BUSY_FROM: usize = 8;
-
-/// How long to wait then for those who were just answered and are about to send more: one sync for
-/// all is cheaper than two for a half each.
-const GATHER: Duration = Duration::from_micros(400);
 
 /// What became of each change of a request.
 type Verdicts = Vec<Result<Verdict, IndexError>>;
@@ -181,17 +174,7 @@ impl Committer {
 /// Decides until nobody asks any more.
 fn run(mut writer: Writer, told: &Told, runtime: &Handle, mut jobs: mpsc::Receiver<Job>) -> Writer {
     let mut group = Vec::with_capacity(GROUP_MAX);
-    let mut is_busy = false;
     while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-        if is_busy {
-            std::thread::sleep(GATHER);
-            while group.len() < GROUP_MAX
-                && let Ok(job) = jobs.try_recv()
-            {
-                group.push(job);
-            }
-        }
-        is_busy = group.len() >= BUSY_FROM;
         let answers = apply_group(&mut writer, told, group.drain(..));
         answer(runtime, answers);
     }

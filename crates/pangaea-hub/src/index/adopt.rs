@@ -33,11 +33,7 @@ impl Adopted {
     /// What the index becomes with all of these.
     pub(super) fn decide(all: Vec<Self>, connection: &Connection) -> Result<Layer, IndexError> {
         let layers = Layers::default();
-        let view = View {
-            layers: &layers,
-            connection,
-        };
-        let mut draft = Draft::new(view, now_ms());
+        let mut draft = Draft::new(View::new(&layers, connection), now_ms());
         for adopted in all {
             draft.adopt(adopted)?;
         }

@@ -4,6 +4,8 @@
 //! Nothing is written here: what comes out is a layer, and one verdict for each change. A change is
 //! tested before anything of it is noted, so a refused one leaves nothing behind.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gaia::address::Address;
@@ -24,15 +26,15 @@ use crate::quota::Usage;
 const LOAD_BUCKET: &str = "
 SELECT seq, oldest_valid, files, bytes FROM buckets WHERE address = ?1";
 
-const FIND_CURRENT: &str = "
-SELECT f.etag, f.size FROM files f
-WHERE f.bucket = (SELECT id FROM buckets WHERE address = ?1) AND f.path = ?2";
+const FIND_CURRENT: &str = "SELECT etag, size FROM files WHERE bucket = ?1 AND path = ?2";
 
 /// What there is before the changes: the layers that are not merged, over the database. The
 /// layers must have been taken before the connection's view of the database.
 pub(super) struct View<'a> {
-    pub(super) layers: &'a Layers,
-    pub(super) connection: &'a Connection,
+    layers: &'a Layers,
+    connection: &'a Connection,
+    /// The numbers of buckets that were asked for.
+    ids: RefCell<BTreeMap<Address, Option<i64>>>,
 }
 
 /// A group of changes while it is decided on.
@@ -312,7 +314,25 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    pub(super) fn new(layers: &'a Layers, connection: &'a Connection) -> Self {
+        Self {
+            layers,
+            connection,
+            ids: RefCell::default(),
+        }
+    }
+
+    /// The number of a bucket in the database, if it is there.
+    fn id(&self, address: &Address) -> Result<Option<i64>, IndexError> {
+        if let Some(id) = self.ids.borrow().get(address) {
+            return Ok(*id);
+        }
+        let id = find_bucket_id(self.connection, address)?;
+        self.ids.borrow_mut().insert(*address, id);
+        Ok(id)
+    }
+
     fn bucket(&self, address: &Address) -> Result<BucketState, IndexError> {
         match self.layers.bucket(address) {
             Some(part) => Ok(part.state),
@@ -321,8 +341,11 @@ impl View<'_> {
     }
 
     fn stored(&self, key: &FileKey) -> Result<Option<Current>, IndexError> {
+        let Some(id) = self.id(&key.bucket)? else {
+            return Ok(None);
+        };
         let mut statement = self.connection.prepare_cached(FIND_CURRENT)?;
-        let mut rows = statement.query((key.bucket.as_str(), key.path.as_str()))?;
+        let mut rows = statement.query((id, key.path.as_str()))?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
@@ -340,6 +363,16 @@ fn stored_body(body: NewBody) -> (StoredBody, Option<Arc<StagedBlob>>) {
         NewBody::Inline(bytes) => (StoredBody::Inline(bytes), None),
         NewBody::Blob(blob) => (StoredBody::Blob(blob.id()), Some(Arc::new(blob))),
     }
+}
+
+/// The number of a bucket in the database, if it is there.
+pub(super) fn find_bucket_id(
+    connection: &Connection,
+    address: &Address,
+) -> Result<Option<i64>, IndexError> {
+    let mut find = connection.prepare_cached("SELECT id FROM buckets WHERE address = ?1")?;
+    let found = find.query_row([address.as_str()], |row| row.get(0));
+    Ok(found.optional()?)
 }
 
 /// What the database knows of a bucket, which is nothing of one that nobody has written to.

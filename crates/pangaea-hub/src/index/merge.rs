@@ -12,13 +12,14 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::adopt::Adopted;
 use super::cache::Cache;
-use super::decide::load_bucket;
+use super::decide::{find_bucket_id, load_bucket};
 use super::layer::{BucketLayer, Entry, Layer, Slot};
 use super::log::{Closed, Unmerged};
 use super::pending::{Again, Pending, Task};
 use super::sqlite::{now_ms, signed};
 use super::{FileKey, Index, IndexError, StoredBody, Version, removals};
 use crate::blobs::BlobId;
+use removals::Removed;
 
 const STORE_BUCKET: &str = "
 UPDATE buckets SET seq = ?2, oldest_valid = ?3, files = ?4, bytes = ?5 WHERE id = ?1";
@@ -166,8 +167,9 @@ struct Before {
 impl Rows<'_> {
     fn bucket(&mut self, address: &Address, part: &BucketLayer) -> Result<(), IndexError> {
         let id = self.bucket_id(address)?;
+        let removed = removals::any(&self.transaction, id)?;
         for (path, entry) in part.files() {
-            self.file(id, path, entry)?;
+            self.file(id, path, entry, removed)?;
         }
         let state = part.state;
         // A revocation only grows, whatever a layer says.
@@ -185,11 +187,7 @@ impl Rows<'_> {
     }
 
     fn bucket_id(&self, address: &Address) -> Result<i64, IndexError> {
-        let mut find = self
-            .transaction
-            .prepare_cached("SELECT id FROM buckets WHERE address = ?1")?;
-        let found = find.query_row([address.as_str()], |row| row.get(0));
-        if let Some(id) = found.optional()? {
+        if let Some(id) = find_bucket_id(&self.transaction, address)? {
             return Ok(id);
         }
         let mut create = self
@@ -198,12 +196,20 @@ impl Rows<'_> {
         Ok(create.insert([address.as_str()])?)
     }
 
-    fn file(&mut self, bucket: i64, path: &FilePath, entry: &Entry) -> Result<(), IndexError> {
+    fn file(
+        &mut self,
+        bucket: i64,
+        path: &FilePath,
+        entry: &Entry,
+        removed: Removed,
+    ) -> Result<(), IndexError> {
         let before = self.before(bucket, path)?;
         let reusable = match &before {
             Some(before) => self.release(before),
             None => {
-                removals::clear(&self.transaction, bucket, path)?;
+                if removed == Removed::Some {
+                    removals::clear(&self.transaction, bucket, path)?;
+                }
                 None
             }
         };

@@ -25,6 +25,23 @@ pub(super) fn record(
     Ok(())
 }
 
+/// Whether a bucket remembers any removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removed {
+    None,
+    Some,
+}
+
+/// Whether a bucket remembers any removal: most do not, which spares a look for each new path.
+pub(super) fn any(transaction: &Transaction<'_>, bucket: i64) -> Result<Removed, IndexError> {
+    let mut statement =
+        transaction.prepare_cached("SELECT 1 FROM removals WHERE bucket = ?1 LIMIT 1")?;
+    Ok(match statement.exists([bucket])? {
+        true => Removed::Some,
+        false => Removed::None,
+    })
+}
+
 /// A path that had no file has one again; the file's own row says the rest.
 pub(super) fn clear(
     transaction: &Transaction<'_>,

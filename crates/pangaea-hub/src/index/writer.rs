@@ -47,11 +47,7 @@ impl Writer {
             let layers = self.pending.layers();
             // After the layers: what they lack is in the database by then.
             let moment = self.connection.unchecked_transaction()?;
-            let view = View {
-                layers: &layers,
-                connection: &moment,
-            };
-            let mut draft = Draft::new(view, now_ms());
+            let mut draft = Draft::new(View::new(&layers, &moment), now_ms());
             for part in parts {
                 draft.take(part);
             }

@@ -145,3 +145,6 @@ impl Frames {
         Ok(unmerged)
     }
 }
+
+#[cfg(test)]
+mod tests;

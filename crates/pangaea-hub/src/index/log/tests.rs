@@ -1,0 +1,199 @@
+//! Logs that were cut off, damaged or put beside another index.
+
+use std::fs;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gaia::etag::ETag;
+use gaia::key::SecretKey;
+use gaia::path::FilePath;
+
+use super::super::layer::{BucketState, Entry, Slot};
+use super::super::{StoredBody, Version};
+use super::*;
+use crate::blobs::BlobId;
+use crate::quota::Usage;
+
+const EPOCH: Epoch = [7; 16];
+
+fn bucket() -> gaia::address::Address {
+    SecretKey::from_bytes(&[1; 32]).unwrap().address()
+}
+
+/// A layer of one file, of which everything depends on a number.
+fn layer(number: u64) -> Layer {
+    let seq = i64::try_from(number).unwrap();
+    let state = BucketState {
+        seq,
+        oldest_valid: number,
+        usage: Usage {
+            files: number,
+            bytes: number * 3,
+        },
+    };
+    let mut layer = Layer::default();
+    layer.bucket_or(bucket(), state);
+    let body = Bytes::from(format!("body {number}"));
+    let version = Version {
+        size: body.len() as u64,
+        etag: ETag::of(&body),
+        content_type: "text/plain".into(),
+        modified_ms: seq,
+        digest: BlobId::of(&body),
+        body: StoredBody::Inline(body),
+        is_whole: true,
+    };
+    let slot = Slot::Present {
+        version: Arc::new(version),
+        pin: None,
+    };
+    let path = FilePath::parse(&format!("f{number}")).unwrap();
+    layer.set(&bucket(), path, Some(Entry { seq, slot }));
+    let removed = FilePath::parse("gone").unwrap();
+    let slot = Slot::Removed { removed_ms: seq };
+    layer.set(&bucket(), removed, Some(Entry { seq, slot }));
+    layer
+}
+
+/// A log of three frames, and its one segment.
+fn written(folder: &Path) -> PathBuf {
+    let mut log = Log::begin(folder, EPOCH, 0).unwrap();
+    for number in 1..=3 {
+        assert_eq!(log.append(&layer(number)).unwrap(), number);
+    }
+    let mut segments = segment::list(folder).unwrap();
+    assert_eq!(segments.len(), 1);
+    segments.remove(0)
+}
+
+fn unmerged(folder: &Path, merged: u64) -> Result<Unmerged, IndexError> {
+    Frames::read(folder, EPOCH)?.since(folder, merged)
+}
+
+#[test]
+fn what_was_appended_comes_back_and_what_is_merged_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    for merged in 0..=3 {
+        let unmerged = unmerged(folder.path(), merged).unwrap();
+        assert_eq!(unmerged.last, (merged < 3).then_some(3));
+        for number in 1..=3 {
+            let path = FilePath::parse(&format!("f{number}")).unwrap();
+            let entry = unmerged.layer.file(&bucket(), &path).cloned();
+            let version = entry.and_then(Entry::into_version);
+            let body = version.map(|version| version.body.clone());
+            match body {
+                Some(StoredBody::Inline(body)) => assert_eq!(body, format!("body {number}")),
+                other => assert!(number <= merged && other.is_none(), "{number}, {merged}"),
+            }
+        }
+        if merged < 3 {
+            let state = unmerged.layer.bucket(&bucket()).unwrap().state;
+            assert_eq!(
+                (state.seq, state.oldest_valid, state.usage.bytes),
+                (3, 3, 9)
+            );
+        }
+    }
+}
+
+#[test]
+fn wherever_a_log_is_cut_off_the_frames_before_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = written(folder.path());
+    let whole = fs::read(&segment).unwrap();
+    let mut last = None;
+    for length in 0..=whole.len() {
+        fs::write(&segment, &whole[..length]).unwrap();
+        let found = unmerged(folder.path(), 0).unwrap().last;
+        assert!(found >= last && found <= Some(3), "{length}");
+        last = found;
+    }
+    assert_eq!(last, Some(3));
+}
+
+#[test]
+fn a_flipped_byte_is_the_end_of_the_log_or_a_hole_and_never_taken_for_a_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = written(folder.path());
+    let whole = fs::read(&segment).unwrap();
+    let third = unmerged_length(&whole);
+    for at in 32..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        fs::write(&segment, &damaged).unwrap();
+        match unmerged(folder.path(), 0) {
+            Ok(unmerged) => {
+                assert_eq!(unmerged.last, Some(2), "{at}");
+                assert!(at >= third, "{at}");
+            }
+            Err(IndexError::LogHole { .. }) => assert!(at < third, "{at}"),
+            Err(error) => panic!("{at}: {error}"),
+        }
+    }
+}
+
+/// Where the third frame begins.
+fn unmerged_length(whole: &[u8]) -> usize {
+    let mut rest = Bytes::copy_from_slice(&whole[32..]);
+    let mut at = 32;
+    for _ in 0..2 {
+        let frame::Next::Frame(_, length) = frame::read(&rest) else {
+            panic!("no frame at {at}");
+        };
+        rest = rest.split_off(length);
+        at += length;
+    }
+    at
+}
+
+#[test]
+fn a_log_of_another_index_and_one_that_begins_too_late_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    let strange = Frames::read(folder.path(), [8; 16]).unwrap_err();
+    assert!(
+        matches!(strange, IndexError::StrangeLog { .. }),
+        "{strange}"
+    );
+    let mut log = Log::begin(folder.path(), EPOCH, 5).unwrap();
+    log.append(&layer(6)).unwrap();
+    let late = unmerged(folder.path(), 4).unwrap_err();
+    assert!(matches!(late, IndexError::LogHole { .. }), "{late}");
+    assert_eq!(unmerged(folder.path(), 5).unwrap().last, Some(6));
+}
+
+#[test]
+fn a_full_segment_is_followed_by_another_and_goes_when_it_is_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::begin(folder.path(), EPOCH, 0).unwrap();
+    let mut large = layer(1);
+    let body = Bytes::from(vec![1; 3_000_000]);
+    let version = Version {
+        size: body.len() as u64,
+        etag: ETag::of(&body),
+        content_type: String::new(),
+        modified_ms: 1,
+        digest: BlobId::of(&body),
+        body: StoredBody::Inline(body),
+        is_whole: true,
+    };
+    let slot = Slot::Present {
+        version: Arc::new(version),
+        pin: None,
+    };
+    let path = FilePath::parse("large").unwrap();
+    large.set(&bucket(), path, Some(Entry { seq: 1, slot }));
+    for number in 1..=8 {
+        assert_eq!(log.append(&large).unwrap(), number);
+    }
+    assert_eq!(segment::list(folder.path()).unwrap().len(), 2);
+    assert_eq!(unmerged(folder.path(), 0).unwrap().last, Some(8));
+    log.closed().remove(5);
+    assert_eq!(segment::list(folder.path()).unwrap().len(), 2);
+    log.closed().remove(6);
+    assert_eq!(segment::list(folder.path()).unwrap().len(), 1);
+    assert_eq!(unmerged(folder.path(), 6).unwrap().last, Some(8));
+    log.remove().unwrap();
+    assert_eq!(segment::list(folder.path()).unwrap().len(), 0);
+}
