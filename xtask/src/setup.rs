@@ -22,8 +22,9 @@ pub fn run() -> Result<()> {
 }
 
 fn debian_packages() -> Result<()> {
-    // rclone and nginx are what the benchmarks measure against; wrk and curl are what they measure the hub with.
-    let mut wanted = vec!["rclone", "wrk", "curl"];
+    // rclone and nginx are what the benchmarks measure against; wrk and curl are what they measure the hub with. The
+    // tests of power cuts record what a process does to its files with strace.
+    let mut wanted = vec!["rclone", "wrk", "curl", "strace"];
     // Any of its packages will do.
     let brings_nginx = !Path::new(NGINX_PROGRAM).is_file();
     if brings_nginx {
