@@ -29,6 +29,7 @@ mod metrics;
 mod node;
 mod old_client;
 mod openapi;
+mod overlay;
 mod quota;
 mod rate;
 mod reads;
