@@ -84,6 +84,7 @@ pub struct Recording {
     start: Files,
     now: Files,
     next_node: Node,
+    answers: usize,
     events: Vec<Event>,
 }
 
@@ -111,6 +112,7 @@ impl Recording {
             next_node: start.nodes.len(),
             now: start.clone(),
             start,
+            answers: 0,
             events: Vec::new(),
         })
     }
@@ -118,6 +120,11 @@ impl Recording {
     /// How many events there are.
     pub fn len(&self) -> usize {
         self.events.len()
+    }
+
+    /// How often a hub told a client that something was done.
+    pub fn answers(&self) -> usize {
+        self.answers
     }
 
     /// Whether nothing happened.
@@ -140,7 +147,12 @@ impl Recording {
         let mut ended = vec![self.events.len()];
         for call in calls {
             let began = ended.get(call.began).copied().unwrap_or(self.events.len());
-            self.add_call(call, began, &mut positions)?;
+            if is_answer(call) {
+                self.acknowledge(self.answers);
+                self.answers += 1;
+            } else {
+                self.add_call(call, began, &mut positions)?;
+            }
             ended.push(self.events.len());
         }
         Ok(())
@@ -438,6 +450,14 @@ fn durable(events: &[Event]) -> Vec<bool> {
         }
     }
     durable
+}
+
+/// Whether a hub tells a client that something is stored or deleted: that acknowledges a step.
+fn is_answer(call: &Call) -> bool {
+    matches!(call.name.as_str(), "write" | "writev" | "sendto")
+        && call
+            .bytes(1)
+            .is_some_and(|bytes| bytes.starts_with(b"HTTP/1.1 202"))
 }
 
 fn brief(event: &Event) -> String {

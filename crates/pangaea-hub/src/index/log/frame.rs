@@ -1,8 +1,12 @@
 //! One frame of the log: a layer as bytes.
 //!
-//! A frame is a head of 24 bytes (a mark, its number, two lengths and a CRC-32 of all that the
-//! frame holds beside the mark and the CRC itself; integers are little-endian), then what the
-//! layer says, in postcard's format, then the inline bodies one after the other.
+//! A frame is a head of 28 bytes (a mark, its number, two lengths, a CRC-32 of these three and one
+//! of what follows; integers are little-endian), then what the layer says, in postcard's format,
+//! then the inline bodies one after the other.
+//!
+//! Bodies are what clients sent, and may well look like frames. So both checksums begin with the
+//! epoch of the index, which nobody outside of the hub knows: else a body in the frame that a
+//! power cut tears could pass for a frame behind a hole.
 
 use std::sync::Arc;
 
@@ -13,14 +17,15 @@ use gaia::path::FilePath;
 use serde::{Deserialize, Serialize};
 
 use super::super::layer::{BucketLayer, BucketState, Entry, Layer, Slot};
+use super::super::schema::Epoch;
 use super::super::{StoredBody, Version};
 use crate::blobs::BlobId;
 use crate::quota::Usage;
 
 /// Begins every frame.
-const MARK: [u8; 4] = *b"Pgf1";
+const MARK: [u8; 4] = *b"Pgf2";
 
-pub(super) const HEAD_BYTES: usize = 24;
+pub(super) const HEAD_BYTES: usize = 28;
 
 /// A frame that was read.
 #[derive(Debug)]
@@ -77,7 +82,12 @@ enum PartSlot<'a> {
 
 /// Writes a frame in place of what `buffer` holds. A layer that is too large for one, which the
 /// bounds on requests rule out, is said to be so.
-pub(super) fn write(buffer: &mut Vec<u8>, number: u64, layer: &Layer) -> Result<(), TooLarge> {
+pub(super) fn write(
+    buffer: &mut Vec<u8>,
+    epoch: &Epoch,
+    number: u64,
+    layer: &Layer,
+) -> Result<(), TooLarge> {
     let parts: Vec<_> = layer
         .buckets()
         .map(|(address, part)| part_of(address, part))
@@ -104,8 +114,10 @@ pub(super) fn write(buffer: &mut Vec<u8>, number: u64, layer: &Layer) -> Result<
     buffer[4..12].copy_from_slice(&number.to_le_bytes());
     buffer[12..16].copy_from_slice(&meta.to_le_bytes());
     buffer[16..20].copy_from_slice(&bodies.to_le_bytes());
-    let sum = checksum(&buffer[4..20], &buffer[HEAD_BYTES..]);
-    buffer[20..24].copy_from_slice(&sum.to_le_bytes());
+    let head_sum = checksum(epoch, &buffer[4..20]);
+    buffer[20..24].copy_from_slice(&head_sum.to_le_bytes());
+    let sum = checksum(epoch, &buffer[HEAD_BYTES..]);
+    buffer[24..28].copy_from_slice(&sum.to_le_bytes());
     Ok(())
 }
 
@@ -146,33 +158,37 @@ fn part_of<'a>(address: &'a Address, part: &'a BucketLayer) -> Part<'a> {
 }
 
 /// Reads what is at the beginning of `bytes`.
-pub(super) fn read(bytes: &Bytes) -> Next {
+pub(super) fn read(bytes: &Bytes, epoch: &Epoch) -> Next {
     if bytes.is_empty() {
         return Next::End;
     }
-    read_whole(bytes).unwrap_or(Next::Torn)
+    read_whole(bytes, epoch).unwrap_or(Next::Torn)
 }
 
 /// Whether a whole frame begins anywhere in what follows the first byte.
-pub(super) fn is_anywhere_in(bytes: &Bytes) -> bool {
+pub(super) fn is_anywhere_in(bytes: &Bytes, epoch: &Epoch) -> bool {
     let marks = bytes.windows(MARK.len()).enumerate().skip(1);
     marks
         .filter(|(_, window)| *window == MARK)
-        .any(|(at, _)| read_whole(&bytes.slice(at..)).is_some())
+        .any(|(at, _)| read_whole(&bytes.slice(at..), epoch).is_some())
 }
 
-fn read_whole(bytes: &Bytes) -> Option<Next> {
+fn read_whole(bytes: &Bytes, epoch: &Epoch) -> Option<Next> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
     let number = |from: usize| -> Option<u32> {
         Some(u32::from_le_bytes(
             head.get(from..from + 4)?.try_into().ok()?,
         ))
     };
-    let (meta, bodies, sum) = (number(12)?, number(16)?, number(20)?);
+    let (meta, bodies) = (number(12)?, number(16)?);
+    // First the head alone, so that what only begins like a frame is not read to its end.
+    if head[..4] != MARK || checksum(epoch, &head[4..20]) != number(20)? {
+        return None;
+    }
     let meta = usize::try_from(meta).ok()?;
     let length = meta.checked_add(usize::try_from(bodies).ok()?)?;
     let content = rest.get(..length)?;
-    if head[..4] != MARK || checksum(&head[4..20], content) != sum {
+    if checksum(epoch, content) != number(24)? {
         return None;
     }
     let number = u64::from_le_bytes(head[4..12].try_into().ok()?);
@@ -249,9 +265,9 @@ fn slot_of(slot: &PartSlot<'_>, bodies: &mut Bytes) -> Option<Slot> {
     })
 }
 
-fn checksum(head: &[u8], content: &[u8]) -> u32 {
+fn checksum(epoch: &Epoch, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head);
-    hasher.update(content);
+    hasher.update(epoch);
+    hasher.update(bytes);
     hasher.finalize()
 }

@@ -33,6 +33,7 @@ pub(super) fn folder_of(index: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(super) struct Log {
     segments: Segments,
+    epoch: Epoch,
     buffer: Vec<u8>,
     next: u64,
 }
@@ -44,6 +45,7 @@ impl Log {
         let next = merged + 1;
         Ok(Self {
             segments: Segments::begin(folder, epoch, next)?,
+            epoch,
             buffer: Vec::new(),
             next,
         })
@@ -53,7 +55,7 @@ impl Log {
     /// the log, or nothing more is accepted.
     pub(super) fn append(&mut self, layer: &Layer) -> Result<u64, IndexError> {
         let number = self.next;
-        frame::write(&mut self.buffer, number, layer)
+        frame::write(&mut self.buffer, &self.epoch, number, layer)
             .map_err(|_| IndexError::Damaged("a group of changes is too large for its log"))?;
         self.segments.append(number, &self.buffer)?;
         self.next += 1;
@@ -102,7 +104,7 @@ impl Frames {
                 return Ok(None);
             };
             loop {
-                match frame::read(&bytes) {
+                match frame::read(&bytes, &epoch) {
                     frame::Next::Frame(frame, length) => {
                         let follows = frames
                             .last()
@@ -114,7 +116,7 @@ impl Frames {
                         bytes = bytes.split_off(length);
                     }
                     frame::Next::End => break,
-                    frame::Next::Torn if frame::is_anywhere_in(&bytes) => {
+                    frame::Next::Torn if frame::is_anywhere_in(&bytes, &epoch) => {
                         return Err(IndexError::LogHole { path });
                     }
                     frame::Next::Torn => {

@@ -133,12 +133,51 @@ fn a_flipped_byte_is_the_end_of_the_log_or_a_hole_and_never_taken_for_a_frame() 
     }
 }
 
+/// A file may hold a log. Torn in the middle, the frame that brings it is not taken for a hole with
+/// frames behind it, unless the log is this index's own.
+#[test]
+fn frames_inside_of_a_body_are_no_frames() {
+    for (epoch, is_hole) in [([8; 16], false), (EPOCH, true)] {
+        let mut inner = Vec::new();
+        frame::write(&mut inner, &epoch, 2, &layer(2)).unwrap();
+        let inner = Bytes::from(inner);
+        let mut outer = layer(1);
+        let version = Version {
+            size: inner.len() as u64,
+            etag: ETag::of(&inner),
+            content_type: "application/octet-stream".into(),
+            modified_ms: 1,
+            digest: BlobId::of(&inner),
+            body: StoredBody::Inline(inner),
+            is_whole: true,
+        };
+        let slot = Slot::Present {
+            version: Arc::new(version),
+            pin: None,
+        };
+        let path = FilePath::parse("a log").unwrap();
+        outer.set(&bucket(), path, Some(Entry { seq: 1, slot }));
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::begin(folder.path(), EPOCH, 0).unwrap();
+        log.append(&outer).unwrap();
+        let segment = segment::list(folder.path()).unwrap().remove(0);
+        let mut torn = fs::read(&segment).unwrap();
+        // The head was lost, what follows it was not.
+        torn[32..60].fill(0);
+        fs::write(&segment, &torn).unwrap();
+        match unmerged(folder.path(), 0) {
+            Ok(unmerged) => assert!(!is_hole && unmerged.last.is_none()),
+            Err(error) => assert!(is_hole, "{error}"),
+        }
+    }
+}
+
 /// Where the third frame begins.
 fn unmerged_length(whole: &[u8]) -> usize {
     let mut rest = Bytes::copy_from_slice(&whole[32..]);
     let mut at = 32;
     for _ in 0..2 {
-        let frame::Next::Frame(_, length) = frame::read(&rest) else {
+        let frame::Next::Frame(_, length) = frame::read(&rest, &EPOCH) else {
             panic!("no frame at {at}");
         };
         rest = rest.split_off(length);
