@@ -73,13 +73,17 @@ fn build(path: &FilePath, mark: &str) -> Result<FilePath, PathError> {
     }
 }
 
-/// Cuts a name to at most so many bytes, at a character boundary.
+/// Cuts a name to at most so many bytes, at a character boundary and not behind a dot: with the dot of
+/// the extension that would make two, which no path may hold, and the copy's original has that name.
 fn cut(text: &str, bytes_max: usize) -> &str {
-    let mut end = bytes_max.min(text.len());
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let mut end = bytes_max;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    &text[..end]
+    text[..end].trim_end_matches('.')
 }
 
 /// Splits `name.ext` into `name` and `.ext`; hidden files and sentences have no extension.
