@@ -54,6 +54,12 @@ pub(crate) struct FeedRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position(i64);
 
+#[cfg(test)]
+impl Position {
+    /// Before the first change.
+    pub(super) const START: Self = Self(0);
+}
+
 /// What a cursor turns out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -170,12 +176,18 @@ fn write_page(
     let rows_max = entries_max.saturating_add(newer.len());
     let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![bucket.id, since, rows_max])?;
-    let replaced: BTreeSet<_> = newer.values().map(|(path, _)| path.as_str()).collect();
+    let replaced: BTreeSet<_> = newer.iter().map(|(path, _)| path.as_str()).collect();
+    // From there on the layers know everything, even if the database has it as well by now.
+    let newer_from = newer.first().map_or(i64::MAX, |(_, entry)| entry.seq);
     let mut page = Entries::default();
     let (mut taken, mut last, mut more) = (0, since, false);
     let is_enough =
         |taken, page: &Entries| taken == request.entries_max || page.bytes() >= PAGE_BYTES_ENOUGH;
     while let Some(row) = rows.next()? {
+        let row_seq: i64 = row.get(5)?;
+        if row_seq >= newer_from {
+            break;
+        }
         if replaced.contains(text(row, 0)?) {
             continue;
         }
@@ -184,16 +196,16 @@ fn write_page(
             break;
         }
         taken += 1;
-        last = row.get(5)?;
+        last = row_seq;
         write_entry(&mut page, row, request.history)?;
     }
-    for (seq, (path, entry)) in &newer {
+    for (path, entry) in &newer {
         if more || is_enough(taken, &page) {
             more = true;
             break;
         }
         taken += 1;
-        last = *seq;
+        last = entry.seq;
         write_newer(&mut page, path, entry, request.history);
     }
     let next = Position(if more { last } else { bucket.seq });

@@ -96,6 +96,13 @@ impl Merger {
         Ok(released)
     }
 
+    /// Brings a layer into the database, and no further.
+    #[cfg(test)]
+    pub(super) fn write(&mut self, layer: &Layer, until: u64) -> Result<(), IndexError> {
+        merge(&mut self.connection, layer, Some(until), i64::MIN)?;
+        Ok(())
+    }
+
     /// Takes over what an import brings, in one transaction that is durable on return.
     pub(crate) fn adopt(&mut self, adopted: Vec<Adopted>) -> Result<(), IndexError> {
         let layer = Adopted::decide(adopted, &self.connection)?;

@@ -332,3 +332,6 @@ impl From<rusqlite::Error> for IndexError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

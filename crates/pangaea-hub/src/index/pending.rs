@@ -5,7 +5,6 @@
 //! until the database has it: a path that is not found here, and is looked up in a view of the
 //! database that begins afterwards, is never an old one.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -256,7 +255,7 @@ impl Pending {
     }
 
     /// What is to be merged next, and the number of its last frame.
-    fn take(&self) -> Option<(Arc<Layer>, u64)> {
+    pub(super) fn take(&self) -> Option<(Arc<Layer>, u64)> {
         let mut layers = self.layers_mut();
         if layers.last == self.progress.borrow().merged {
             return None;
@@ -332,32 +331,48 @@ impl Layers {
         open.or_else(|| self.merging.as_ref()?.bucket(address))
     }
 
-    /// The parts of a bucket, the older one first.
-    fn parts(&self, address: &Address) -> impl Iterator<Item = &BucketLayer> {
+    /// The parts of a bucket: what is being merged, and what came after it.
+    fn parts(&self, address: &Address) -> [Option<&BucketLayer>; 2] {
         let merging = self.merging.as_ref();
-        let older = merging.and_then(|layer| layer.bucket(address));
-        older.into_iter().chain(self.open.bucket(address))
+        [
+            merging.and_then(|layer| layer.bucket(address)),
+            self.open.bucket(address),
+        ]
     }
 
-    /// What has become of a bucket's paths, from a text on and with a prefix: as much of it as a
-    /// page of so many files can be about.
+    /// What has become of a bucket's paths, from a text on and with a prefix, in the order of
+    /// bytes: as much of it as a page of so many files can be about.
     pub(super) fn page(
         &self,
         bucket: &Address,
         first: &str,
         prefix: &str,
         files_max: usize,
-    ) -> BTreeMap<FilePath, Entry> {
-        let mut page = BTreeMap::new();
-        for part in self.parts(bucket) {
-            let mut files = 0;
-            for (path, entry) in part.files_from(first) {
-                if files == files_max || !path.as_str().starts_with(prefix) {
-                    break;
+    ) -> Vec<(FilePath, Entry)> {
+        let [mut older, mut newer] = self.parts(bucket).map(|part| {
+            let files = part.into_iter().flat_map(|part| part.files_from(first));
+            files.peekable()
+        });
+        let mut page = Vec::new();
+        let mut files = 0;
+        while files < files_max {
+            let next = match (older.peek(), newer.peek()) {
+                (Some((old, _)), Some((new, _))) if old < new => older.next(),
+                (Some((old, _)), Some((new, _))) => {
+                    if old == new {
+                        older.next();
+                    }
+                    newer.next()
                 }
-                files += usize::from(matches!(entry.slot, Slot::Present { .. }));
-                page.insert(path.clone(), entry.clone());
-            }
+                (Some(_), None) => older.next(),
+                (None, _) => newer.next(),
+            };
+            let Some((path, entry)) = next.filter(|(path, _)| path.as_str().starts_with(prefix))
+            else {
+                break;
+            };
+            files += usize::from(matches!(entry.slot, Slot::Present { .. }));
+            page.push((path.clone(), entry.clone()));
         }
         page
     }
@@ -369,20 +384,19 @@ impl Layers {
         bucket: &Address,
         seq: i64,
         entries_max: usize,
-    ) -> BTreeMap<i64, (FilePath, Entry)> {
-        let open = self.open.bucket(bucket);
-        let mut since = BTreeMap::new();
-        for part in self.parts(bucket) {
-            for (path, entry) in part.files_since(seq).take(entries_max) {
-                // What the later layer says of a path holds.
-                if open
-                    .and_then(|open| open.file(path))
-                    .is_none_or(|last| last.seq == entry.seq)
-                {
-                    since.insert(entry.seq, (path.clone(), entry.clone()));
-                }
-            }
-        }
-        since
+    ) -> Vec<(FilePath, Entry)> {
+        let [older, newer] = self.parts(bucket);
+        let all = [older, newer]
+            .into_iter()
+            .flatten()
+            .flat_map(|part| part.files_since(seq));
+        // What the later layer says of a path holds, and whatever it says came later.
+        let all = all.filter(|(path, entry)| {
+            let last = newer.and_then(|newer| newer.file(path));
+            last.is_none_or(|last| last.seq == entry.seq)
+        });
+        all.take(entries_max)
+            .map(|(path, entry)| (path.clone(), entry.clone()))
+            .collect()
     }
 }

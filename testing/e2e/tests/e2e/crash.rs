@@ -2,7 +2,7 @@
 //! nothing is done twice.
 //!
 //! `PANGAEA_E2E_SEED=N` runs the same edits and the same kills again, as far as the machine plays
-//! along.
+//! along; `PANGAEA_E2E_KILLS=N` kills so often instead.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ use pangaea_e2e::uses_plain_calls;
 use pangaea_e2e::world::World;
 use serde_json::json;
 
-const KILLS: u32 = 100;
+const KILLS: u64 = 100;
 const FILES: u64 = 30;
 /// Kills come between these moments after a start.
 const KILL_MS: std::ops::Range<u64> = 5..300;
@@ -38,18 +38,18 @@ struct Crashes {
     /// Files of a `put` that was killed: whole or not there.
     uncertain: BTreeMap<String, Vec<u8>>,
     tokens: u64,
-    kills: u32,
+    kills: u64,
 }
 
 #[test]
 fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
-    let seed = match std::env::var("PANGAEA_E2E_SEED") {
-        Ok(text) => text.parse().unwrap(),
-        Err(_) => u64::from(SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos()),
-    };
-    eprintln!("PANGAEA_E2E_SEED={seed}");
+    let asked = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let seed = asked("PANGAEA_E2E_SEED")
+        .unwrap_or_else(|| u64::from(SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos()));
+    let kills = asked("PANGAEA_E2E_KILLS").unwrap_or(KILLS);
+    eprintln!("PANGAEA_E2E_SEED={seed} PANGAEA_E2E_KILLS={kills}");
     let mut crashes = Crashes::new(seed);
-    while crashes.kills < KILLS {
+    while crashes.kills < kills {
         crashes.turn();
     }
     crashes.check();
