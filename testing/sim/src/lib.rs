@@ -1,27 +1,38 @@
-//! A deterministic world of replicas, a hub and faults: several real engines ([`pangaea_core`])
-//! over model disks and one model hub, in virtual time, driven by one seed. It checks the promises
-//! of docs/invariants.md after every run. Everything that happens is drawn from the seed, so a
-//! failing seed is a test case: `cargo run -p pangaea-sim -- --seed N --trace`.
+//! A deterministic world of replicas, a hub and faults: several real engines ([`pangaea_core`]) over
+//! model disks and a reference hub, in virtual time. It checks the promises of docs/invariants.md
+//! after every step and at the end. A seed expands into a [`Schedule`], which is data: it can be
+//! stored as a file, shrunk, and played again, here and in a browser (no file, thread or clock is
+//! used in this library).
 //!
-//! `rng` draws, `settings` and `fault` say what a seed expands into, `hub` and `device` are the
-//! models, `work` what a device does alone, `world` lets things happen, `network` carries requests, `oracle` remembers what users
-//! did, `verdict` judges the end, `mutant` names the planted bugs that must be caught.
+//! `rng` draws; `settings`, `fault`, `schedule` say what a seed expands into; `hub` is the reference
+//! hub and `header` what travels with a file; `device` is the model of a device and its shell;
+//! `world` plays the steps, `user` what people do, `network` carries requests, `heal` is calm before and after;
+//! `oracle` remembers what users did and what the hub had, `verdict` judges the end; `mutant` names
+//! the planted bugs that must be caught; `shrink` makes failures small, `campaign` counts.
 
+pub mod campaign;
+pub mod content;
 pub mod device;
 pub mod fault;
+pub mod header;
+mod heal;
 pub mod hub;
 pub mod mutant;
 mod network;
 pub mod oracle;
 pub mod rng;
+pub mod schedule;
 pub mod settings;
+pub mod shrink;
+mod user;
 mod verdict;
-mod work;
 pub mod world;
 
 pub use fault::Fault;
 pub use mutant::Mutant;
+pub use mutant::Planted;
+pub use schedule::Schedule;
 pub use settings::Settings;
 pub use world::Report;
 pub use world::Trace;
-pub use world::run;
+pub use world::play;

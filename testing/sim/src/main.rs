@@ -1,59 +1,181 @@
-//! Runs seeds of the simulator: `pangaea-sim --seed N --trace` for one, `pangaea-sim --seeds N`
-//! for many, `--mutant NAME` with a planted bug.
+//! Runs seeds of the simulator; see `pangaea-sim --help`.
 
 use std::process::ExitCode;
+use std::time::Duration;
+use std::time::Instant;
 
 use pangaea_sim::Mutant;
+use pangaea_sim::Planted;
+use pangaea_sim::Schedule;
 use pangaea_sim::Trace;
-use pangaea_sim::run;
+use pangaea_sim::campaign::Tally;
+use pangaea_sim::play;
+use pangaea_sim::shrink::shrink;
 
-const USAGE: &str = "usage: pangaea-sim [--seed FIRST] [--seeds COUNT] [--mutant NAME] [--trace]";
+const USAGE: &str = "\
+usage: pangaea-sim [--seed FIRST] [--seeds COUNT | --seconds N] [--threads N] [--mutant NAME]
+       pangaea-sim --seed N --trace          the story of one seed
+       pangaea-sim --seed N --shrink         the smallest schedule that fails alike, as JSON
+       pangaea-sim --replay FILE [--trace]   plays a schedule from a file
+       pangaea-sim --seed N --digest         a number for all that happens
+With --seconds and without --seed, the seeds are fresh ones; the first is printed.";
+
+/// So many failures are shown in full.
+const SHOWN_MAX: usize = 3;
+
+#[derive(Default)]
+struct Arguments {
+    seed: Option<u64>,
+    seeds: Option<u64>,
+    seconds: Option<u64>,
+    threads: Option<u64>,
+    mutant: Option<Mutant>,
+    replay: Option<String>,
+    what: What,
+}
+
+#[derive(Default, PartialEq)]
+enum What {
+    #[default]
+    Run,
+    Trace,
+    Shrink,
+    Digest,
+}
 
 #[allow(clippy::print_stdout, reason = "a command-line tool for developers")]
 fn main() -> ExitCode {
-    let (mut first, mut count, mut mutant, mut tracing) = (0, 1, None, Trace::Digest);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let is_known = match argument.as_str() {
-            "--trace" => {
-                tracing = Trace::Keep;
-                true
+    let Some(arguments) = read_arguments() else {
+        println!("{USAGE}\nplanted bugs: {:?}", Mutant::ALL);
+        return ExitCode::from(2);
+    };
+    let planted = Planted(arguments.mutant);
+    if let Some(file) = &arguments.replay {
+        return match read_schedule(file) {
+            Ok(schedule) => show(&schedule, planted, &arguments.what),
+            Err(error) => {
+                println!("{file}: {error}");
+                ExitCode::from(2)
             }
-            "--seed" => set(&mut first, arguments.next()),
-            "--seeds" => set(&mut count, arguments.next()),
-            "--mutant" => {
-                let name = arguments.next().unwrap_or_default();
-                mutant = Mutant::ALL
-                    .into_iter()
-                    .find(|mutant| format!("{mutant:?}") == name);
-                mutant.is_some()
-            }
-            _ => false,
         };
-        if !is_known {
-            println!("{USAGE}\nplanted bugs: {:?}", Mutant::ALL);
-            return ExitCode::from(2);
-        }
     }
-    let mut failures = 0;
-    for seed in first..first + count {
-        let report = run(seed, mutant, tracing);
-        for line in &report.trace {
-            println!("{line}");
-        }
-        if let Some(failure) = report.failure {
-            failures += 1;
-            println!("seed {seed}: {failure}\n  {:?}", report.settings);
-        }
+    let first = arguments.seed.unwrap_or_else(|| match arguments.seconds {
+        Some(_) => fresh_seed(),
+        None => 0,
+    });
+    if arguments.what != What::Run {
+        return show(&Schedule::draw(first), planted, &arguments.what);
     }
-    println!("{count} seeds, {failures} failed");
-    ExitCode::from(u8::from(failures > 0))
+    println!("first seed: {first}");
+    let start = Instant::now();
+    let tally = run(first, &arguments);
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
+    for (seed, failure) in tally.failures.iter().take(SHOWN_MAX) {
+        println!("seed {seed}: {failure}");
+        println!("  replay: cargo run --release -p pangaea-sim -- --seed {seed} --trace");
+        println!("  shrunk: cargo run --release -p pangaea-sim -- --seed {seed} --shrink");
+    }
+    print!("{tally}");
+    #[allow(clippy::cast_precision_loss, reason = "for show")]
+    let per_minute = tally.seeds as f64 / minutes;
+    println!("{per_minute:.0} seeds a minute");
+    ExitCode::from(u8::from(!tally.failures.is_empty()))
 }
 
-fn set(number: &mut u64, text: Option<String>) -> bool {
-    let parsed = text.and_then(|text| text.parse().ok());
-    if let Some(parsed) = parsed {
-        *number = parsed;
+fn read_arguments() -> Option<Arguments> {
+    let mut arguments = Arguments::default();
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--trace" => arguments.what = What::Trace,
+            "--shrink" => arguments.what = What::Shrink,
+            "--digest" => arguments.what = What::Digest,
+            "--seed" => arguments.seed = Some(words.next()?.parse().ok()?),
+            "--seeds" => arguments.seeds = Some(words.next()?.parse().ok()?),
+            "--seconds" => arguments.seconds = Some(words.next()?.parse().ok()?),
+            "--threads" => arguments.threads = Some(words.next()?.parse().ok()?),
+            "--replay" => arguments.replay = Some(words.next()?),
+            "--mutant" => {
+                let name = words.next()?;
+                let mut all = Mutant::ALL.into_iter();
+                arguments.mutant = Some(all.find(|mutant| format!("{mutant:?}") == name)?);
+            }
+            _ => return None,
+        }
     }
-    parsed.is_some()
+    Some(arguments)
+}
+
+fn read_schedule(file: &str) -> Result<Schedule, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// A seed that nobody chose.
+fn fresh_seed() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = since.map_or(0, |since| since.as_nanos());
+    // Small enough to type.
+    u64::try_from(nanos % 1_000_000_007).unwrap_or(0) * 1_000
+}
+
+#[allow(clippy::print_stdout, reason = "a command-line tool for developers")]
+fn show(schedule: &Schedule, planted: Planted, what: &What) -> ExitCode {
+    let mut schedule = schedule.clone();
+    if *what == What::Shrink {
+        schedule = shrink(&schedule, planted);
+        let text = serde_json::to_string_pretty(&schedule);
+        println!("{}", text.unwrap_or_else(|error| error.to_string()));
+    }
+    let tracing = match what {
+        What::Run | What::Digest => Trace::Digest,
+        What::Trace | What::Shrink => Trace::Keep,
+    };
+    let report = play(&schedule, planted, tracing);
+    for line in &report.trace {
+        println!("{line}");
+    }
+    if *what == What::Digest {
+        println!("{:016x}", report.digest);
+    }
+    match report.failure {
+        Some(failure) => {
+            println!("{failure}");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn run(first: u64, arguments: &Arguments) -> Tally {
+    let threads = arguments.threads.unwrap_or(1).max(1);
+    let planted = Planted(arguments.mutant);
+    let end = arguments
+        .seconds
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let count = match end {
+        Some(_) => u64::MAX,
+        None => arguments.seeds.unwrap_or(1),
+    };
+    let work = move |thread: u64| {
+        let mut tally = Tally::default();
+        let mut number = thread;
+        while number < count && end.is_none_or(|end| Instant::now() < end) {
+            tally.play(first.wrapping_add(number), planted);
+            number += threads;
+        }
+        tally
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || work(thread)))
+            .collect();
+        let mut all = Tally::default();
+        for thread in running {
+            // A panic of a world is a finding like any other: it ends the program with its message.
+            all.add(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all.failures.sort();
+        all
+    })
 }

@@ -1,25 +1,54 @@
-//! Carries requests to the hub and answers back, with all that can happen on the way.
+//! Carries calls to the hub and replies back, with all that can happen on the way.
 
-use pangaea_core::io::Failure;
+use gaia::path::FilePath;
 use pangaea_core::io::Request;
 use pangaea_core::io::RequestId;
 use pangaea_core::io::Response;
 use pangaea_core::plan::Condition;
-use pangaea_core::state::ProblemKind;
 
+use crate::device::Job;
+use crate::device::Next;
 use crate::fault::Fault;
+use crate::header::version_of;
+use crate::hub::Call;
+use crate::hub::Reply;
+use crate::hub::Slow;
 use crate::mutant::Mutant;
 use crate::world::World;
 
-/// A request on its way, or its answer on the way back.
+/// A request of an engine on its way.
+#[derive(Debug)]
 pub(crate) struct Packet {
     device: usize,
     life: u32,
     id: RequestId,
     request: Request,
-    /// None on the way to the hub; the answer on the way back.
-    answer: Option<Response>,
+    job: Job,
+    leg: Leg,
 }
+
+/// Where a packet is.
+#[derive(Debug)]
+enum Leg {
+    /// On the way to the hub.
+    Out(Call),
+    /// The hub has begun to write.
+    Uploading(FilePath),
+    /// On the way back.
+    Back(Reply),
+}
+
+/// An answer that is handed in once more.
+#[derive(Debug)]
+pub(crate) struct LateAnswer {
+    device: usize,
+    life: u32,
+    id: RequestId,
+    response: Response,
+}
+
+/// So many changes travel in one batch at most.
+const BATCH_MAX: usize = 8;
 
 impl World {
     pub(crate) fn send(
@@ -28,13 +57,23 @@ impl World {
         id: RequestId,
         request: Request,
     ) -> Result<(), String> {
-        if self.now_ms < self.devices[device].not_before_ms {
+        let sender = &self.devices[device];
+        if self.now_ms < sender.not_before_ms {
             return Err(format!(
                 "L-3: device {device} asks the hub earlier than it said"
             ));
         }
-        if self.strikes(Fault::LateDuplicate) {
-            self.late.push(request.clone());
+        self.requests += 1;
+        let begun = sender.begin(&request, self.hub.is_ours(), &self.contents);
+        let Some((call, job)) = begun else {
+            let now_ms = sender.now_ms(self.now_ms);
+            let response = Response::ContentMissing;
+            let engine = &mut self.devices[device].engine;
+            engine.handle_response(id, response, now_ms);
+            return Ok(());
+        };
+        if call.changes() && self.strikes(Fault::LateDuplicate) {
+            self.late_calls.push(call.clone());
         }
         let life = self.devices[device].life;
         self.packets.push(Packet {
@@ -42,126 +81,383 @@ impl World {
             life,
             id,
             request,
-            answer: None,
+            job,
+            leg: Leg::Out(call),
         });
         Ok(())
     }
 
-    pub(crate) fn deliver(&mut self, index: usize) -> Result<(), String> {
-        if !self.late.is_empty() && self.rng.chance(20) {
-            let at = self.rng.index(self.late.len());
-            let request = self.late.swap_remove(at);
-            self.arrive_late(&request);
+    /// One of the packets arrives, the oldest or another one.
+    pub(crate) fn deliver_some(&mut self) -> Result<(), String> {
+        if self.packets.is_empty() {
+            return Ok(());
         }
-        let packet = self.packets.swap_remove(index);
-        let Some(answer) = packet.answer else {
-            let answer = Some(self.ask_hub(packet.device, &packet.request));
-            self.packets.push(Packet { answer, ..packet });
+        let index = if self.strikes(Fault::Reordered) {
+            self.rng.index(self.packets.len())
+        } else {
+            0
+        };
+        self.deliver(index)
+    }
+
+    pub(crate) fn deliver(&mut self, index: usize) -> Result<(), String> {
+        if !self.late_calls.is_empty() && self.rng.chance(15) {
+            let at = self.rng.index(self.late_calls.len());
+            let call = self.late_calls.swap_remove(at);
+            self.arrive_late(&call);
+        }
+        if !self.late_answers.is_empty() && self.rng.chance(15) {
+            let at = self.rng.index(self.late_answers.len());
+            let late = self.late_answers.swap_remove(at);
+            self.answer_late(late)?;
+        }
+        if index >= self.packets.len() {
+            return Ok(());
+        }
+        let packet = self.packets.remove(index);
+        match &packet.leg {
+            Leg::Out(call) if self.hub.is_ours() && call.changes() => self.deliver_batch(packet),
+            Leg::Out(_) => self.deliver_out(packet),
+            Leg::Uploading(_) => self.deliver_rest(packet),
+            Leg::Back(_) => return self.deliver_back(packet),
+        }
+        Ok(())
+    }
+
+    fn deliver_out(&mut self, packet: Packet) {
+        let Leg::Out(call) = &packet.leg else { return };
+        let reply = self.ask_hub(packet.device, call);
+        let leg = match (reply, call) {
+            (Reply::Uploading, Call::Put { path, .. }) => Leg::Uploading(path.clone()),
+            (reply, _) => Leg::Back(reply),
+        };
+        self.packets.push(Packet { leg, ..packet });
+    }
+
+    /// Changes that a device sent together arrive together. If the connection breaks, some of them
+    /// were made and some of those were answered.
+    fn deliver_batch(&mut self, first: Packet) {
+        let device = first.device;
+        let mut batch = vec![first];
+        let mut at = 0;
+        while at < self.packets.len() && batch.len() < BATCH_MAX {
+            let packet = &self.packets[at];
+            let is_change = matches!(&packet.leg, Leg::Out(call) if call.changes());
+            if packet.device == device && is_change {
+                batch.push(self.packets.remove(at));
+            } else {
+                at += 1;
+            }
+        }
+        let breaks = batch.len() > 1 && self.strikes(Fault::HalfBatch);
+        let answered = self.rng.index(batch.len() + 1);
+        let made = answered + self.rng.index(batch.len() - answered + 1);
+        for (at, packet) in batch.into_iter().enumerate() {
+            if !breaks || at < answered {
+                self.deliver_out(packet);
+                continue;
+            }
+            let Leg::Out(call) = &packet.leg else {
+                continue;
+            };
+            if at < made {
+                self.hub.handle(call, Slow::No, self.now_ms);
+            }
+            let reply = match &packet.job {
+                Job::Push(tag) if self.planted.is(Mutant::WholeBatch) => Reply::Stored(tag.clone()),
+                _ => unwell(None),
+            };
+            let leg = Leg::Back(reply);
+            self.packets.push(Packet { leg, ..packet });
+        }
+    }
+
+    fn deliver_rest(&mut self, packet: Packet) {
+        let Leg::Uploading(path) = &packet.leg else {
+            return;
+        };
+        let reply = if self.strikes(Fault::CutUpload) {
+            self.hub.cut_upload(path);
+            unwell(None)
+        } else {
+            let reply = self.hub.end_upload(path);
+            if self.strikes(Fault::LostAnswer) {
+                unwell(None)
+            } else {
+                reply
+            }
+        };
+        let leg = Leg::Back(reply);
+        self.packets.push(Packet { leg, ..packet });
+    }
+
+    fn deliver_back(&mut self, packet: Packet) -> Result<(), String> {
+        let Packet {
+            device: number,
+            life,
+            id,
+            request,
+            job,
+            leg: Leg::Back(reply),
+        } = packet
+        else {
             return Ok(());
         };
-        let device = &mut self.devices[packet.device];
-        let any_life = self.settings.mutant == Some(Mutant::AnswersOfAnotherLife);
-        if device.life != packet.life && !any_life {
+        let device = &mut self.devices[number];
+        if device.life != life && !self.planted.is(Mutant::AnswersOfAnotherLife) {
             return Ok(());
         }
-        if device.life == packet.life
-            && let Response::Failed(Failure::Unreachable {
-                retry_after_ms: Some(wait),
-                ..
-            }) = &answer
+        if let Reply::Unwell {
+            retry_after_ms: Some(wait),
+        } = &reply
         {
             device.not_before_ms = device.not_before_ms.max(self.now_ms + wait);
         }
+        let reply = match reply {
+            Reply::Unwell { .. } if self.planted.is(Mutant::IgnoreRetryAfter) => unwell(None),
+            reply => reply,
+        };
+        match device.take_reply(&request, job, reply, &mut self.contents) {
+            Next::Ask(call, job) => {
+                self.packets.push(Packet {
+                    device: number,
+                    life,
+                    id,
+                    request,
+                    job,
+                    leg: Leg::Out(call),
+                });
+                Ok(())
+            }
+            Next::Answer(response) => self.answer(number, life, id, response),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        number: usize,
+        life: u32,
+        id: RequestId,
+        response: Response,
+    ) -> Result<(), String> {
+        self.mark(&[3, number as u64, id.0, kind_of(&response)]);
+        self.note(|| format!("device {number} gets {id:?} {response:?}"));
+        if self.strikes(Fault::LateAnswer) {
+            let response = response.clone();
+            self.late_answers.push(LateAnswer {
+                device: number,
+                life,
+                id,
+                response,
+            });
+        }
+        let device = &mut self.devices[number];
         let now_ms = device.now_ms(self.now_ms);
-        device
-            .engine
-            .handle_response(packet.id, answer.clone(), now_ms);
-        let (number, id) = (packet.device, packet.id);
-        self.note(|| format!("device {number} gets {id:?} {answer:?}"));
+        device.engine.handle_response(id, response, now_ms);
         self.step_device(number)
     }
 
-    /// A request arrives a second time.
-    pub(crate) fn arrive_late(&mut self, request: &Request) {
-        self.note(|| format!("late {request:?}"));
-        let answer = self.hub.handle(request);
+    fn answer_late(&mut self, late: LateAnswer) -> Result<(), String> {
+        let device = &mut self.devices[late.device];
+        if device.life != late.life {
+            return Ok(());
+        }
+        let now_ms = device.now_ms(self.now_ms);
+        device.engine.handle_response(late.id, late.response, now_ms);
+        let (number, id) = (late.device, late.id);
+        self.note(|| format!("device {number} gets {id:?} once more"));
+        self.step_device(number)
+    }
+
+    /// A call arrives a second time.
+    pub(crate) fn arrive_late(&mut self, call: &Call) {
+        self.note(|| format!("the hub gets once more: {}", told(call)));
+        let reply = self.hub.handle(call, Slow::No, self.now_ms);
         if let (
-            Request::Push {
+            Call::Put {
                 path,
-                condition: Condition::Create,
+                condition: Some(Condition::Create),
                 ..
             },
-            Some(Response::Stored(_)),
-        ) = (request, answer)
+            Reply::Stored(_),
+        ) = (call, reply)
         {
             self.oracle.revive(path);
         }
     }
 
-    fn strikes(&mut self, fault: Fault) -> bool {
-        self.settings.faults.strikes(fault, &mut self.rng)
+    pub(crate) fn strikes(&mut self, fault: Fault) -> bool {
+        self.faults.strikes(fault, &mut self.rng)
     }
 
-    fn ask_hub(&mut self, device: usize, request: &Request) -> Response {
-        if self.strikes(Fault::LostRequest) {
-            return unreachable("timeout", None);
+    fn ask_hub(&mut self, device: usize, call: &Call) -> Reply {
+        if let Some(reply) = self.fail_before(device, call) {
+            return reply;
         }
-        if self.strikes(Fault::HubUnwell) {
-            return match self.rng.below(3) {
-                0 => Response::Failed(Failure::Busy {
-                    message: "busy".to_owned(),
-                }),
-                1 => unreachable("503", Some(self.rng.below(20_000))),
-                _ => unreachable("503", None),
-            };
+        if let Call::Get { path } | Call::Head { path } = call
+            && self.strikes(Fault::StaleRead)
+            && let Some(reply) = self.read_stale(call, path)
+        {
+            return reply;
+        }
+        let slow = if self.rng.chance(30) && !self.is_healed {
+            Slow::Yes
+        } else {
+            Slow::No
+        };
+        let reply = self.hub.handle(call, slow, self.now_ms);
+        self.mark(&[4, device as u64, self.hub.changes()]);
+        self.note(|| format!("the hub gets from device {device}: {}", told(call)));
+        if reply == Reply::Uploading {
+            return reply;
+        }
+        let is_deaf = self.now_ms < self.devices[device].deaf_until_ms;
+        if is_deaf || self.strikes(Fault::LostAnswer) || self.strikes(Fault::FailsAfterCommit) {
+            return unwell(None);
+        }
+        self.distort(reply)
+    }
+
+    /// What keeps a call from being carried out.
+    fn fail_before(&mut self, device: usize, call: &Call) -> Option<Reply> {
+        let is_cut_off = self.now_ms < self.devices[device].cut_off_until_ms;
+        if is_cut_off
+            || self.strikes(Fault::LostRequest)
+            || self.strikes(Fault::CaptivePortal)
+            || self.strikes(Fault::HubUnwell)
+        {
+            return Some(unwell(None));
+        }
+        if self.strikes(Fault::TooManyRequests) {
+            let wait = self.rng.below(40_000);
+            return Some(unwell((wait >= 20_000).then_some(wait)));
         }
         if self.strikes(Fault::SignedOut) {
-            return Response::Failed(Failure::Unauthorized {
-                message: "401".to_owned(),
-            });
+            return Some(Reply::Unauthorized);
         }
-        if matches!(request, Request::Push { .. }) && self.strikes(Fault::Refused) {
-            let message = "413".to_owned();
-            let kind = ProblemKind::Refused;
-            return Response::Failed(Failure::Problem {
-                kind,
-                message,
-                tag: None,
-            });
-        }
-        if let Request::Fetch { path } = request {
-            if self.settings.mutant == Some(Mutant::ListingIsTruth)
-                && self.unlisted.remove(&(device, path.clone()))
-            {
-                return Response::Absent;
+        match call {
+            Call::Put { bytes, .. } => {
+                if self.strikes(Fault::Busy) {
+                    return Some(Reply::Busy);
+                }
+                if self.strikes(Fault::CutUpload) {
+                    return Some(unwell(None));
+                }
+                if self.strikes(Fault::FalseCondition) {
+                    return Some(Reply::ConditionFailed(None));
+                }
+                if !bytes.is_empty() && self.strikes(Fault::Refused) {
+                    return Some(Reply::Refused);
+                }
+                None
             }
-            if self.strikes(Fault::StaleRead)
-                && let Some(answer) = self.hub.read_stale(path, &mut self.rng)
-            {
-                return answer;
+            Call::Delete { .. } => self.strikes(Fault::Busy).then_some(Reply::Busy),
+            Call::List { mark: Some(_) } => {
+                self.strikes(Fault::PageExpired).then_some(Reply::Expired)
             }
+            Call::Changes { since: Some(_) } => {
+                self.strikes(Fault::CursorExpired).then_some(Reply::Expired)
+            }
+            Call::Get { .. } | Call::Head { .. } | Call::List { .. } | Call::Changes { .. } => None,
         }
-        let Some(mut answer) = self.hub.handle(request) else {
-            return unreachable("not for a hub", None);
-        };
-        if self.strikes(Fault::LostAnswer) {
-            return unreachable("reset", None);
+    }
+
+    /// What a cache has for a path. It keeps no "not found": that a file is gone is believed if a
+    /// listing and a read agree (I-9), so a listing that lacks the file and a read that denies it,
+    /// both wrong at once, are beyond what is promised. It keeps no empty bodies either: all of them
+    /// have one tag, so a kept tombstone could pass for a later one, and nobody could tell.
+    fn read_stale(&mut self, call: &Call, path: &FilePath) -> Option<Reply> {
+        let past = self.hub.past(path).iter();
+        let kept = past.filter_map(|was| was.object.clone());
+        let mut kept: Vec<_> = kept.filter(|object| !object.bytes.is_empty()).collect();
+        if kept.is_empty() {
+            return None;
         }
-        if let Response::Listed(files) = &mut answer
-            && !files.is_empty()
-            && self.strikes(Fault::PartialListing)
-        {
-            let file = files.swap_remove(self.rng.index(files.len()));
-            self.unlisted.insert((device, file.path));
+        let object = kept.swap_remove(self.rng.index(kept.len()));
+        self.note(|| format!("a cache answers for {path} with {}", version_of(&object)));
+        Some(match call {
+            Call::Head { .. } => Reply::Tag(object.tag),
+            _ => Reply::Object(object),
+        })
+    }
+
+    /// What goes wrong with a reply on its way back.
+    fn distort(&mut self, reply: Reply) -> Reply {
+        match reply {
+            Reply::Object(mut object) if object.header.is_some() && object.bytes.len() > 1 => {
+                if self.strikes(Fault::ShortBody) {
+                    object.bytes = object.bytes[..object.bytes.len() / 2].into();
+                }
+                Reply::Object(object)
+            }
+            Reply::Page(mut page) if !self.hub.is_ours() => {
+                if !page.entries.is_empty() && self.strikes(Fault::ListingGap) {
+                    let at = self.rng.index(page.entries.len());
+                    page.entries.swap_remove(at);
+                    if page.entries.is_empty() {
+                        // A page that shows nothing is not the last one for that.
+                        page.entries.push(None);
+                    }
+                }
+                if !page.entries.is_empty() && self.strikes(Fault::ListingRepeat) {
+                    let at = self.rng.index(page.entries.len());
+                    page.entries.push(page.entries[at].clone());
+                    page.entries.reverse();
+                }
+                if self.strikes(Fault::ListingEndless) {
+                    page.next = Some(1);
+                    if page.entries.is_empty() {
+                        page.entries.push(None);
+                    }
+                }
+                Reply::Page(page)
+            }
+            reply => reply,
         }
-        answer
     }
 }
 
-fn unreachable(message: &str, retry_after_ms: Option<u64>) -> Response {
-    let message = message.to_owned();
-    Response::Failed(Failure::Unreachable {
-        message,
-        retry_after_ms,
-    })
+fn unwell(retry_after_ms: Option<u64>) -> Reply {
+    Reply::Unwell { retry_after_ms }
+}
+
+/// A call in one line.
+fn told(call: &Call) -> String {
+    match call {
+        Call::Put {
+            path,
+            header,
+            condition,
+            ..
+        } => {
+            let version = header.as_ref().map(|header| header.version);
+            let form = header.as_ref().map(|header| &header.form);
+            let what = match form {
+                Some(crate::header::Form::Tombstone) => "bury",
+                _ => "store",
+            };
+            format!("{what} {path} {version:?} if {condition:?}")
+        }
+        Call::Delete { path, condition } => format!("delete {path} if {condition:?}"),
+        Call::Get { path } => format!("read {path}"),
+        Call::Head { path } => format!("ask for the tag of {path}"),
+        Call::List { mark } => format!("list from {mark:?}"),
+        Call::Changes { since } => format!("changes since {since:?}"),
+    }
+}
+
+/// A number for each kind of answer, for the digest.
+fn kind_of(response: &Response) -> u64 {
+    match response {
+        Response::Listed(files) => 16 + files.len() as u64,
+        Response::Fetched(_) => 1,
+        Response::Absent => 2,
+        Response::Stored(_) => 3,
+        Response::ConditionFailed(_) => 4,
+        Response::Merged(_) => 5,
+        Response::Applied => 6,
+        Response::LocalDiffers => 7,
+        Response::ContentMissing => 8,
+        Response::Failed(_) => 9,
+    }
 }

@@ -4,111 +4,158 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use gaia::path::FilePath;
-use pangaea_core::conflict::is_copy;
-use pangaea_core::state::RemoteBody;
 use pangaea_core::version::ContentHash;
 
-use crate::fault::Fault;
-use crate::oracle::Token;
-use crate::oracle::tokens;
-use crate::settings::Style;
+use crate::content::Token;
+use crate::content::tokens;
+use crate::header::Form;
+use crate::header::content;
+use crate::oracle::is_copy;
 use crate::world::World;
 
 type Tree = BTreeMap<FilePath, ContentHash>;
 
 impl World {
-    pub(crate) fn check_end(&self) -> Result<(), String> {
+    pub(crate) fn check_end(&mut self) -> Result<(), String> {
+        let newer = self.newer_paths();
         let on_hub = self.tree_on_hub();
-        for (number, device) in self.devices.iter().enumerate() {
-            let status = device.engine.status();
-            if status.parked > 0 {
-                return Err(format!(
-                    "I-16: device {number} has {} parked",
-                    status.parked
-                ));
-            }
-            if status.pending > 0 {
-                return Err(format!(
-                    "L-2: device {number} still has {} pending",
-                    status.pending
-                ));
-            }
-            if !device.folder_is_scanned() {
-                return Err(format!("I-3: device {number}: folder and replica differ"));
-            }
-            let tree = device.files();
-            if tree != on_hub {
-                return Err(format!(
-                    "I-3: device {number} has {tree:?}, the hub {on_hub:?}"
-                ));
-            }
+        for number in self.sound() {
+            self.check_device(number, &on_hub, &newer)?;
         }
-        if on_hub.len() > self.settings.paths.len() + self.oracle.count() {
-            return Err(format!(
-                "I-14: {} files after {} edits",
-                on_hub.len(),
-                self.oracle.count()
-            ));
-        }
-        // A late duplicate of what a crash made up is an edit that crosses others.
-        let late = self
-            .settings
-            .faults
-            .struck()
-            .contains_key(&Fault::LateDuplicate);
-        let may_cross = late && self.oracle.phantoms() > 0;
-        if self.settings.style == Style::Relay && !may_cross {
+        self.check_copies(&on_hub)?;
+        if self.is_exact() {
             return self.check_relay(&on_hub);
         }
-        self.oracle.check_nothing_lost(&self.kept(&on_hub))?;
+        let found = self.kept();
+        self.oracle.check_nothing_lost(&found)?;
         // A conflict copy may keep what its writer replaces elsewhere: I-2 is about the files.
-        let mut current = BTreeSet::new();
-        for (_, hash) in on_hub.iter().filter(|(path, _)| !is_copy(path)) {
-            current.extend(self.lines(hash));
+        for (path, hash) in on_hub.iter().filter(|(path, _)| !is_copy(path.as_str())) {
+            let current = self.lines(hash);
+            self.oracle.check_nothing_resurrected(path, &current)?;
         }
-        self.oracle.check_nothing_resurrected(&current)
+        Ok(())
+    }
+
+    fn check_device(
+        &self,
+        number: usize,
+        on_hub: &Tree,
+        newer: &BTreeSet<FilePath>,
+    ) -> Result<(), String> {
+        let device = &self.devices[number];
+        let status = device.engine.status();
+        // A file of a newer format is left alone, and so is what the device has there (I-18).
+        if status.parked > newer.len() {
+            return Err(format!(
+                "I-16: device {number} has {} parked",
+                status.parked
+            ));
+        }
+        if status.pending > newer.len() {
+            return Err(format!(
+                "L-2: device {number} still has {} pending",
+                status.pending
+            ));
+        }
+        let without = |tree: &Tree| {
+            let mut tree = tree.clone();
+            tree.retain(|path, _| !newer.contains(path));
+            tree
+        };
+        let tree = device.files();
+        if tree != device.known() {
+            return Err(format!("I-3: device {number}: folder and replica differ"));
+        }
+        let (tree, on_hub) = (without(&tree), without(on_hub));
+        if tree != on_hub {
+            let told = |tree: &Tree| -> Vec<(String, Vec<Token>)> {
+                let files = tree.iter();
+                files
+                    .map(|(path, hash)| (path.to_string(), self.lines(hash).into_iter().collect()))
+                    .collect()
+            };
+            return Err(format!(
+                "I-3: device {number} has {:?}, the hub {:?}",
+                told(&tree),
+                told(&on_hub)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Paths that hold what only a newer program understands.
+    fn newer_paths(&self) -> BTreeSet<FilePath> {
+        let objects = self.hub.objects().iter();
+        objects
+            .filter(|(_, object)| {
+                let header = object.header.as_deref();
+                header.is_some_and(|header| header.form == Form::Newer)
+            })
+            .map(|(path, _)| path.clone())
+            .collect()
+    }
+
+    /// I-14: of n versions of a file at most n - 1 are copies.
+    fn check_copies(&self, on_hub: &Tree) -> Result<(), String> {
+        let mut copies: BTreeMap<&str, usize> = BTreeMap::new();
+        for path in on_hub.keys().filter(|path| is_copy(path.as_str())) {
+            *copies.entry(crate::oracle::root(path.as_str())).or_default() += 1;
+        }
+        for (root, count) in copies {
+            let edits = self.oracle.count_at(root);
+            if count >= edits.max(1) {
+                return Err(format!("I-14: {count} copies of {root} after {edits} edits"));
+            }
+        }
+        Ok(())
     }
 
     /// Where edits never crossed, there is exactly what was written last, and no copies.
     fn check_relay(&self, on_hub: &Tree) -> Result<(), String> {
-        for name in &self.settings.paths {
-            let Ok(path) = FilePath::parse(name) else {
-                continue;
-            };
-            let newest = self.oracle.newest(&path);
-            let expected = (!newest.is_empty()).then(|| ContentHash::of(newest));
-            if on_hub.get(&path) != expected.as_ref() {
-                let found = on_hub.get(&path).map(|hash| self.lines(hash));
-                let newest = tokens(newest);
+        for path in &self.paths {
+            let newest = self.oracle.newest(path);
+            if on_hub.get(path) != newest.map(ContentHash::of).as_ref() {
+                let found = on_hub.get(path).map(|hash| self.lines(hash));
+                let newest = newest.map(tokens);
                 return Err(format!(
                     "I-1, I-2: {path} has {found:?} instead of {newest:?}"
                 ));
             }
         }
-        match on_hub.keys().find(|path| is_copy(path)) {
+        match on_hub.keys().find(|path| is_copy(path.as_str())) {
             Some(copy) => Err(format!("I-14: {copy} without a conflict")),
             None => Ok(()),
         }
     }
 
-    fn tree_on_hub(&self) -> Tree {
-        let files = self.hub.files().iter();
-        files
-            .filter_map(|(path, file)| match &file.body {
-                RemoteBody::File { content, .. } => Some((path.clone(), *content)),
-                RemoteBody::Tombstone => None,
-            })
+    fn tree_on_hub(&mut self) -> Tree {
+        let objects = self.hub.objects().iter();
+        let files = objects.filter(|(path, object)| {
+            let header = object.header.as_deref();
+            let is_tombstone = header.is_some_and(|header| header.form == Form::Tombstone);
+            let is_hidden = path.file_name().starts_with(".history.");
+            !is_tombstone && !is_hidden
+        });
+        let files: Vec<_> = files
+            .map(|(path, object)| (path.clone(), content(&object.bytes)))
+            .collect();
+        let named = files.into_iter();
+        named
+            .map(|(path, bytes)| (path, self.contents.keep(&bytes).0))
             .collect()
     }
 
     /// All lines that can still be had. History counts only where the policy says that a loser goes
     /// there (`latest`: *.dat); everywhere else a conflict copy is owed.
-    fn kept(&self, on_hub: &Tree) -> BTreeSet<Token> {
+    fn kept(&self) -> BTreeSet<Token> {
         let mut kept = BTreeSet::new();
-        for hash in on_hub.values() {
-            kept.extend(self.lines(hash));
+        for object in self.hub.objects().values() {
+            kept.extend(tokens(&content(&object.bytes)));
         }
         for device in &self.devices {
+            for content in device.on_disk() {
+                kept.extend(self.lines(&content));
+            }
             for (path, hash) in device.history() {
                 if path.extension() == Some("dat") {
                     kept.extend(self.lines(hash));
@@ -119,9 +166,7 @@ impl World {
     }
 
     fn lines(&self, hash: &ContentHash) -> BTreeSet<Token> {
-        self.contents
-            .get(hash)
-            .map(|bytes| tokens(bytes))
-            .unwrap_or_default()
+        let bytes = self.contents.get(hash);
+        bytes.map(|bytes| tokens(bytes)).unwrap_or_default()
     }
 }

@@ -1,43 +1,57 @@
-//! Lets things happen to a world in an order drawn from the seed: a phase of chaos with faults,
-//! then a phase of healing without, then the verdict.
+//! A world while it lasts: plays the steps of a schedule, one after the other, and watches what the
+//! devices do. Everything that is left open is decided by the luck of the step.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use gaia::path::FilePath;
 use pangaea_core::check::check_invariants;
-use pangaea_core::io::Request;
-use pangaea_core::version::ContentHash;
 
+use crate::content::Bytes;
 use crate::device::Chance;
 use crate::device::Contents;
 use crate::device::Device;
+use crate::device::Stored;
 use crate::fault::Fault;
+use crate::fault::Faults;
+use crate::hub::Call;
 use crate::hub::Hub;
-use crate::mutant::Mutant;
+use crate::mutant::Planted;
+use crate::network::LateAnswer;
 use crate::network::Packet;
+use crate::oracle::Edit;
+use crate::oracle::Excuse;
 use crate::oracle::Oracle;
 use crate::oracle::Sight;
-use crate::oracle::Token;
+use crate::oracle::Told;
+use crate::oracle::Truth;
 use crate::rng::Rng;
+use crate::schedule::Act;
+use crate::schedule::Ask;
+use crate::schedule::Deed;
+use crate::schedule::Schedule;
+use crate::schedule::Step;
+use crate::settings::Ending;
 use crate::settings::Settings;
-use crate::settings::Style;
 
 /// What a run showed.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The promise that was broken, if one was.
     pub failure: Option<String>,
-    /// What the seed expanded into.
-    pub settings: Settings,
     /// Everything that happened, if asked for.
     pub trace: Vec<String>,
-    /// A digest of everything that happened: the same for the same seed.
+    /// A digest of everything that happened: the same for the same schedule.
     pub digest: u64,
     /// How often each fault struck.
-    pub faults: BTreeMap<Fault, u32>,
+    pub faults: BTreeMap<Fault, u64>,
+    /// How often users did what.
+    pub deeds: BTreeMap<Deed, u64>,
+    /// How often the oracle needed which excuse.
+    pub excuses: BTreeMap<Excuse, u64>,
     /// Acknowledged edits.
     pub edits: usize,
+    /// Requests to the hub.
+    pub requests: u64,
 }
 
 /// Whether to keep the trace.
@@ -49,338 +63,373 @@ pub enum Trace {
     Digest,
 }
 
-/// How many turns a device has to come to rest in a healed world.
-const STEPS_TO_REST: u32 = 500;
-/// Rounds in which everybody lists, settles and lists again; changes may need several.
-const HEALING_ROUNDS: u32 = 12;
-
 pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) settings: Settings,
+    pub(crate) paths: Vec<FilePath>,
+    pub(crate) faults: Faults,
+    pub(crate) planted: Planted,
     pub(crate) now_ms: u64,
     pub(crate) hub: Hub,
     pub(crate) devices: Vec<Device>,
     pub(crate) contents: Contents,
     pub(crate) packets: Vec<Packet>,
-    pub(crate) late: Vec<Request>,
+    pub(crate) late_calls: Vec<Call>,
+    pub(crate) late_answers: Vec<LateAnswer>,
     pub(crate) oracle: Oracle,
-    /// Paths that the last listing kept from a device: what a planted bug builds on.
-    pub(crate) unlisted: BTreeSet<(usize, FilePath)>,
+    truth: Truth,
+    /// How many commits of each device were judged.
+    judged: Vec<u64>,
     /// What the stock program saw when it last looked.
-    looked: BTreeMap<FilePath, Option<ContentHash>>,
+    pub(crate) looked: BTreeMap<FilePath, Option<Bytes>>,
+    /// What each user had at a path before the last edit.
+    pub(crate) before: BTreeMap<(usize, FilePath), Option<Bytes>>,
+    pub(crate) deeds: BTreeMap<Deed, u64>,
+    /// Devices that were ever set up anew: for their names.
+    evictions: u8,
+    pub(crate) requests: u64,
+    pub(crate) is_healed: bool,
     trace: Vec<String>,
     tracing: Trace,
     digest: u64,
 }
 
-/// Runs one seed.
-pub fn run(seed: u64, mutant: Option<Mutant>, tracing: Trace) -> Report {
-    let mut rng = Rng::new(seed);
-    let settings = Settings::draw(&mut rng, mutant);
-    let devices = (0..settings.devices)
-        .map(|number| Device::new(number, &settings, &mut rng))
-        .collect();
-    let mut world = World {
-        hub: Hub::new(settings.deletes, mutant),
-        rng,
-        settings: settings.clone(),
-        now_ms: 1_700_000_000_000,
-        devices,
-        contents: Contents::new(),
-        packets: Vec::new(),
-        late: Vec::new(),
-        oracle: Oracle::default(),
-        unlisted: BTreeSet::new(),
-        looked: BTreeMap::new(),
-        trace: Vec::new(),
-        tracing,
-        digest: seed,
-    };
-    let failure = world.live().err();
+/// Plays a schedule.
+pub fn play(schedule: &Schedule, planted: Planted, tracing: Trace) -> Report {
+    let mut world = World::new(schedule, planted, tracing);
+    let failure = world.live(&schedule.steps).err();
     Report {
         failure,
-        settings,
         digest: world.digest,
         trace: world.trace,
-        faults: world.settings.faults.struck().clone(),
+        faults: world.faults.struck(),
+        deeds: world.deeds,
+        excuses: world.oracle.used().clone(),
         edits: world.oracle.count(),
+        requests: world.requests,
     }
 }
 
 impl World {
-    fn live(&mut self) -> Result<(), String> {
-        for _ in 0..self.settings.turns {
-            self.turn()?;
+    fn new(schedule: &Schedule, planted: Planted, tracing: Trace) -> Self {
+        let settings = schedule.settings.clone();
+        let numbered = settings.devices.iter().enumerate();
+        let devices: Vec<Device> = numbered
+            .map(|(number, drawn)| Device::new(number, drawn, &settings, planted))
+            .collect();
+        let paths = settings.paths.iter();
+        Self {
+            rng: Rng::new(schedule.seed),
+            paths: paths.filter_map(|path| FilePath::parse(path).ok()).collect(),
+            faults: Faults::new(&settings.rates),
+            planted,
+            now_ms: 1_700_000_000_000,
+            hub: Hub::new(settings.hub.clone()),
+            judged: vec![0; devices.len()],
+            devices,
+            contents: Contents::default(),
+            packets: Vec::new(),
+            late_calls: Vec::new(),
+            late_answers: Vec::new(),
+            oracle: Oracle::default(),
+            truth: Truth::default(),
+            looked: BTreeMap::new(),
+            before: BTreeMap::new(),
+            deeds: BTreeMap::new(),
+            evictions: 0,
+            requests: 0,
+            is_healed: false,
+            trace: Vec::new(),
+            tracing,
+            digest: schedule.seed,
+            settings,
         }
-        self.settings.faults.heal();
-        for request in std::mem::take(&mut self.late) {
-            self.arrive_late(&request);
+    }
+
+    fn live(&mut self, steps: &[Step]) -> Result<(), String> {
+        self.begin()?;
+        for step in steps {
+            self.rng = Rng::new(step.luck);
+            self.now_ms += step.wait_ms;
+            self.take_step(&step.act)?;
+            self.note_phantoms();
         }
-        self.settle()?;
-        for number in 0..self.devices.len() {
-            // Whoever was told of a full disk or a refusal deals with it and tries again.
-            if self.devices[number].engine.status().parked > 0 {
-                self.devices[number].restart(&mut self.rng);
-            }
-        }
-        for _ in 0..HEALING_ROUNDS {
-            self.settle()?;
-        }
+        self.heal()?;
         self.check_end()
     }
 
-    /// One round of a healed world: everybody looks at the hub and works until quiet.
-    fn settle(&mut self) -> Result<(), String> {
-        for number in 0..self.devices.len() {
-            self.devices[number].engine.resume();
-            self.devices[number].engine.handle_round_start();
-            let mut steps = 0;
-            loop {
-                self.now_ms += 1_000;
-                self.scan(number);
-                self.step_device(number)?;
-                if self.packets.is_empty() && self.devices[number].local_results.is_empty() {
-                    let now_ms = self.devices[number].now_ms(self.now_ms);
-                    let waits = self.devices[number].engine.poll_timeout().is_some();
-                    if self.devices[number].engine.is_quiet(now_ms) && !waits {
-                        break;
-                    }
-                    self.now_ms += 60_000;
-                }
-                while !self.packets.is_empty() {
-                    self.deliver(0)?;
-                }
-                steps += 1;
-                if steps > STEPS_TO_REST {
-                    return Err(format!("L-1: device {number} does not come to rest"));
-                }
+    /// Whether a device takes part at all.
+    pub(crate) fn is_present(&self, device: usize) -> bool {
+        self.settings
+            .devices
+            .get(device)
+            .is_some_and(|device| !device.absent)
+    }
+
+    /// The device that stays cut off for ever.
+    pub(crate) fn broken(&self) -> Option<usize> {
+        let last = self.devices.len().checked_sub(1)?;
+        (self.settings.ending == Ending::OneBroken).then_some(last)
+    }
+
+    fn take_step(&mut self, act: &Act) -> Result<(), String> {
+        match *act {
+            Act::Turn { device, .. }
+            | Act::Edit { device, .. }
+            | Act::Fault { device, .. }
+            | Act::Image { device }
+                if !self.is_present(device) =>
+            {
+                Ok(())
             }
+            Act::Turn {
+                device,
+                deliver,
+                look,
+                resume,
+                scan,
+            } => self.turn(device, deliver, look, resume, scan),
+            Act::Edit { device, path, deed } => {
+                self.user_does(device, path, deed);
+                Ok(())
+            }
+            Act::ForeignLook { path } => {
+                self.foreign_look(path);
+                Ok(())
+            }
+            Act::Foreign { path, deed } => {
+                self.foreign_edit(path, deed);
+                Ok(())
+            }
+            Act::Fault { fault, device } => {
+                self.befall(fault, device);
+                Ok(())
+            }
+            Act::Image { device } => {
+                self.devices[device].take_image();
+                self.oracle.take_image(device);
+                Ok(())
+            }
+            Act::Backup => {
+                self.hub.back_up();
+                Ok(())
+            }
+        }
+    }
+
+    fn turn(
+        &mut self,
+        device: usize,
+        deliver: u8,
+        look: Ask,
+        resume: Ask,
+        scan: Ask,
+    ) -> Result<(), String> {
+        if look == Ask::Yes {
+            self.devices[device].engine.handle_round_start();
+        }
+        if resume == Ask::Yes {
+            self.devices[device].engine.resume();
+        }
+        if scan == Ask::Yes {
+            self.scan(device);
+        }
+        self.step_device(device)?;
+        for _ in 0..deliver {
+            self.deliver_some()?;
         }
         Ok(())
     }
 
-    fn turn(&mut self) -> Result<(), String> {
-        self.now_ms += self.rng.below(3_000);
-        let number = self.rng.index(self.devices.len());
-        if self.rng.chance(self.settings.edits) {
-            self.user_edits(number);
-        }
-        if self
-            .settings
-            .faults
-            .strikes(Fault::ForeignWrite, &mut self.rng)
-        {
-            self.stock_program_edits();
-        }
-        if self.settings.faults.strikes(Fault::Crash, &mut self.rng) {
-            self.note(|| format!("device {number} loses power"));
-            self.devices[number].restart(&mut self.rng);
-        }
-        if self.rng.chance(10) {
-            self.devices[number].engine.handle_round_start();
-        }
-        if self.rng.chance(10) {
-            self.devices[number].engine.resume();
-        }
-        if self.rng.chance(30) {
-            self.scan(number);
-        }
-        self.step_device(number)?;
-        for _ in 0..self.rng.below(4) {
-            if !self.packets.is_empty() {
-                let index = self.rng.index(self.packets.len());
-                self.deliver(index)?;
+    /// What a fault that strikes between requests does.
+    fn befall(&mut self, fault: Fault, number: usize) {
+        self.note(|| format!("device {number}, or the hub: {fault:?}"));
+        let device = &mut self.devices[number];
+        match fault {
+            Fault::Partition => {
+                device.cut_off_until_ms = self.now_ms + self.rng.below(300_000);
             }
+            Fault::OneWayPartition => {
+                device.deaf_until_ms = self.now_ms + self.rng.below(300_000);
+            }
+            Fault::HubRestart => self.hub.restart(),
+            Fault::HubRollback => {
+                if !self.roll_hub_back() {
+                    return;
+                }
+            }
+            Fault::Crash => device.lose_power(&mut Chance {
+                rng: &mut self.rng,
+                faults: &mut self.faults,
+            }),
+            Fault::Restored | Fault::Evicted => {
+                if !self.replace_disk(fault, number) {
+                    return;
+                }
+            }
+            Fault::OtherTab if device.has_folder() => return,
+            Fault::OtherTab => device.reload(),
+            Fault::ClockSet => device.skew_ms = crate::settings::draw_skew_ms(&mut self.rng),
+            Fault::Suspend => self.now_ms += self.rng.below(8 * 60 * 60 * 1_000),
+            Fault::NewerFormat => self.newer_program_writes(),
+            _ => return,
         }
-        self.note_phantoms();
-        Ok(())
+        self.faults.note(fault);
     }
 
-    /// Tells the oracle of edits that nobody made. They keep lines, but drop none.
+    fn roll_hub_back(&mut self) -> bool {
+        let before = self.hub.objects().clone();
+        if !self.hub.roll_back() {
+            return false;
+        }
+        for (path, object) in &before {
+            let is_other = self.hub.object(path) != Some(object);
+            if is_other {
+                let lost = crate::content::tokens(&object.bytes);
+                self.oracle.wipe(lost, Excuse::RolledBack);
+                self.oracle.revive(path);
+            }
+        }
+        let back: Vec<FilePath> = self.hub.objects().keys().cloned().collect();
+        for path in back.iter().filter(|path| !before.contains_key(*path)) {
+            self.oracle.revive(path);
+        }
+        true
+    }
+
+    /// A disk becomes another one. What was on it alone may be gone.
+    fn replace_disk(&mut self, fault: Fault, number: usize) -> bool {
+        let device = &mut self.devices[number];
+        let history = device.history().iter().map(|(_, content)| *content);
+        let lost: Vec<_> = device.on_disk().chain(history).collect();
+        let before: Vec<FilePath> = device.stored_entries().keys().cloned().collect();
+        match fault {
+            Fault::Restored => {
+                if !device.restore() {
+                    return false;
+                }
+                self.oracle.go_back(number);
+            }
+            _ => {
+                self.evictions += 1;
+                let name = [0x80 | self.evictions; 8];
+                device.evict(pangaea_core::version::DeviceId::from_bytes(name));
+                self.oracle.forget(number);
+            }
+        }
+        self.truth.forget(number);
+        let back: Vec<FilePath> = device.stored_entries().keys().cloned().collect();
+        for path in before.iter().chain(&back) {
+            self.oracle.revive(path);
+        }
+        for content in lost {
+            if let Some(bytes) = self.contents.get(&content) {
+                let lost = crate::content::tokens(bytes);
+                self.oracle.wipe(lost, Excuse::DiskLost);
+            }
+        }
+        true
+    }
+
+    /// Tells the oracle of edits that nobody made.
     fn note_phantoms(&mut self) {
         for number in 0..self.devices.len() {
             for phantom in self.devices[number].take_phantoms() {
-                let (before, after) = (self.bytes(phantom.known), self.bytes(phantom.shown));
-                let token = self.oracle.new_token();
-                let before = (before.as_slice(), Sight::Unrecorded);
-                self.oracle
-                    .note_phantom(number, &phantom.path, token, before, &after);
+                let before = phantom.known.and_then(|hash| self.contents.get(&hash));
+                let before = before.cloned().unwrap_or_else(|| [].as_slice().into());
+                let after = phantom.shown.and_then(|hash| self.contents.get(&hash));
+                let edit = Edit {
+                    path: phantom.path,
+                    author: Some(number),
+                    token: self.oracle.new_token(),
+                    sight: Sight::Unrecorded,
+                    told: Told::Nothing,
+                };
+                let after = after.cloned();
+                self.oracle.note_phantom(&edit, &before, after.as_deref());
             }
         }
     }
 
-    fn draw_path(&mut self) -> Option<FilePath> {
-        let name = self.settings.paths[self.rng.index(self.settings.paths.len())];
-        FilePath::parse(name).ok()
-    }
-
-    fn bytes(&self, content: Option<ContentHash>) -> Vec<u8> {
-        content
-            .and_then(|hash| self.contents.get(&hash).cloned())
-            .unwrap_or_default()
-    }
-
-    /// In a relay, whether everybody has the newest version of `path` and nothing is under way.
-    fn may_edit(&self, path: &FilePath) -> bool {
-        let newest = self.oracle.newest(path);
-        let newest = (!newest.is_empty()).then(|| ContentHash::of(newest));
-        self.settings.style == Style::Free
-            || (self.hub.content(path) == newest
-                && self
-                    .devices
-                    .iter()
-                    .all(|device| device.is_settled(path, newest)))
-    }
-
-    fn user_edits(&mut self, number: usize) {
-        let Some(path) = self.draw_path() else { return };
-        if !self.may_edit(&path) {
-            return;
-        }
-        let before = self.bytes(self.devices[number].read(&path));
-        let sight = self.devices[number].sight(&path);
-        let token = self.oracle.new_token();
-        let after = self.draw_content(&before, token);
-        let content = after.as_ref().map(|bytes| {
-            let hash = ContentHash::of(bytes);
-            self.contents.insert(hash, bytes.clone());
-            (hash, bytes.len() as u64)
-        });
+    pub(crate) fn scan(&mut self, number: usize) -> Stored {
         let mut chance = Chance {
             rng: &mut self.rng,
-            faults: &mut self.settings.faults,
+            faults: &mut self.faults,
         };
-        let device = &mut self.devices[number];
-        let acknowledged = device.user_edit(&path, content, self.now_ms, &mut chance);
-        self.note(|| format!("device {number} edits {path} {token}: {acknowledged}"));
-        if acknowledged {
-            let after = after.unwrap_or_default();
-            self.oracle
-                .acknowledge(Some(number), &path, token, (&before, sight), &after);
-        }
-    }
-
-    /// A program that knows nothing of versions looks at a file, and some time later writes it or
-    /// deletes it. In a relay it does both in one moment, like everybody there.
-    fn stock_program_edits(&mut self) {
-        let Some(path) = self.draw_path() else { return };
-        let there = self.hub.content(&path);
-        if self.settings.style == Style::Free && self.rng.chance(50) {
-            self.looked.insert(path, there);
-            return;
-        }
-        if !self.may_edit(&path) {
-            return;
-        }
-        let seen = match self.settings.style {
-            Style::Free => self.looked.get(&path).copied().flatten(),
-            Style::Relay => there,
-        };
-        let is_unanswered = self.devices.iter().any(|device| device.has_pending(&path));
-        // By a clock that is fast, what is overwritten is newer than what the program writes.
-        let hub_ms = self.now_ms / 1_000 * 1_000;
-        let there_ms = self
-            .hub
-            .files()
-            .get(&path)
-            .map_or(0, |file| file.version.clock.ms());
-        let sight = if is_unanswered || there_ms >= hub_ms {
-            Sight::Unrecorded
-        } else {
-            Sight::Recorded
-        };
-        let (before, on_hub) = (self.bytes(seen), self.bytes(there));
-        let token = self.oracle.new_token();
-        // A program that deletes leaves no trace: a late duplicate cannot be told from a new file. A
-        // relay has no room for such doubt.
-        let after = match (self.draw_content(&before, token), self.settings.style) {
-            (None, Style::Relay) => return,
-            (after, _) => after,
-        };
-        let kept = after.clone().unwrap_or_default();
-        self.note(|| format!("a stock program edits {path} {token}"));
-        self.oracle
-            .acknowledge(None, &path, token, (&before, sight), &kept);
-        self.oracle.excuse(&on_hub, &kept);
-        match after {
-            Some(bytes) => {
-                self.hub.overwrite(&path, &bytes, self.now_ms);
-                self.contents.insert(ContentHash::of(&bytes), bytes);
-            }
-            None => self.hub.wipe(&path),
-        }
-        self.looked.insert(path.clone(), self.hub.content(&path));
-    }
-
-    fn draw_content(&mut self, before: &[u8], token: Token) -> Option<Vec<u8>> {
-        let line = format!("line {token}\n");
-        let mut lines: Vec<String> = String::from_utf8_lossy(before)
-            .lines()
-            .map(|line| format!("{line}\n"))
-            .collect();
-        match self.rng.below(10) {
-            0 | 1 if !before.is_empty() => return None,
-            2 | 3 => lines = vec![line],
-            4 if !lines.is_empty() => {
-                let at = self.rng.index(lines.len());
-                lines[at] = line;
-            }
-            5 | 6 => lines.insert(0, line),
-            _ => lines.push(line),
-        }
-        Some(lines.concat().into_bytes())
-    }
-
-    fn scan(&mut self, number: usize) {
-        let mut chance = Chance {
-            rng: &mut self.rng,
-            faults: &mut self.settings.faults,
-        };
-        self.devices[number].scan(&self.contents, self.now_ms, &mut chance);
+        self.devices[number].scan(&self.contents, self.now_ms, &mut chance)
     }
 
     /// Hands in what is done, stores, and sends what is to be sent.
     pub(crate) fn step_device(&mut self, number: usize) -> Result<(), String> {
         let now_ms = self.devices[number].now_ms(self.now_ms);
-        for (id, response) in self.devices[number].local_results.clone() {
-            self.note(|| format!("device {number} {id:?} {response:?}"));
-        }
         self.devices[number].hand_in_results(self.now_ms);
-        for _ in 0..8 {
+        self.devices[number].engine.handle_timeout(now_ms);
+        for _ in 0..4 {
             let mut chance = Chance {
                 rng: &mut self.rng,
-                faults: &mut self.settings.faults,
+                faults: &mut self.faults,
             };
-            if !self.devices[number].store(&mut chance) {
-                self.note(|| format!("device {number} loses power before a commit"));
-                return Ok(());
+            match self.devices[number].store(&mut chance) {
+                Stored::Done | Stored::Failed => {}
+                Stored::Lost | Stored::Untold => {
+                    self.note(|| format!("device {number} loses power at a commit"));
+                    return self.judge(number);
+                }
             }
+            if !self.devices[number].may_send() {
+                break;
+            }
+            let mut sent = false;
             while let Some((id, request)) = self.devices[number].engine.poll_request(now_ms) {
+                sent = true;
+                self.mark(&[2, number as u64, id.0]);
                 self.note(|| format!("device {number} {id:?} {request:?}"));
                 let mut chance = Chance {
                     rng: &mut self.rng,
-                    faults: &mut self.settings.faults,
+                    faults: &mut self.faults,
                 };
                 let contents = &mut self.contents;
                 if !self.devices[number].do_locally(id, &request, contents, &mut chance) {
                     self.send(number, id, request)?;
                 }
             }
+            if !sent {
+                break;
+            }
         }
         while let Some(event) = self.devices[number].engine.poll_event() {
             self.note(|| format!("device {number} {event:?}"));
         }
+        self.judge(number)
+    }
+
+    /// What must hold at every moment.
+    fn judge(&mut self, number: usize) -> Result<(), String> {
         let device = &self.devices[number];
-        check_invariants(&device.engine).map_err(|broken| format!("device {number}: {broken}"))
+        check_invariants(&device.engine).map_err(|broken| format!("device {number}: {broken}"))?;
+        if device.commits == self.judged[number] {
+            return Ok(());
+        }
+        self.judged[number] = device.commits;
+        let entries = device.stored_entries();
+        if device.engine.status().pending > entries.len() + 1 {
+            return Err(format!("device {number}: the journal grows without bound"));
+        }
+        self.truth.check(number, entries, &self.hub)
+    }
+
+    /// Takes numbers into the digest.
+    pub(crate) fn mark(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            self.digest = (self.digest ^ number).wrapping_mul(0x0000_0100_0000_01B3);
+            self.digest ^= self.digest >> 29;
+        }
     }
 
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
-        let line = line();
-        for byte in line.bytes() {
-            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
-        }
         if self.tracing == Trace::Keep {
-            self.trace.push(line);
+            let seconds = (self.now_ms - 1_700_000_000_000) / 1_000;
+            self.trace.push(format!("{seconds:>6} s  {}", line()));
         }
     }
 }

@@ -1,0 +1,322 @@
+//! Remembers what users and programs did, outside the engines, and judges the end state. It shares
+//! no code with planner or merges: every write carries a line that occurs nowhere else, and the
+//! oracle looks for those lines. What it excuses is named in [`Excuse`] and counted.
+
+mod truth;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use gaia::path::FilePath;
+
+use crate::content::Token;
+use crate::content::tokens;
+
+pub use self::truth::Truth;
+
+/// Who made an edit: a device's number, or none for a program that is no replica.
+pub type Author = Option<usize>;
+
+/// Whether a replica knows what the author of an edit saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It does.
+    Recorded,
+    /// The folder showed what was just put there, and no commit says so yet: if power fails before
+    /// one does, the edit looks as if it was made to what was there before. Or a stock program saw a
+    /// version whose author has no answer yet, or whose author's clock is fast: nothing tells that what
+    /// it wrote came after that.
+    Unrecorded,
+}
+
+/// What a user was told of an edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// That it is safe.
+    Saved,
+    /// That it failed, or nothing: it may have happened all the same.
+    Nothing,
+}
+
+/// A reason for which a broken-looking end state is none. Each is as narrow as the judge can make
+/// it, and every use is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Excuse {
+    /// A line is lost that was on the hub alone when a stock program wrote over it unseen.
+    Overwritten,
+    /// A line is lost that was on the hub alone when it was restored from a backup.
+    RolledBack,
+    /// A line is lost that was on one disk alone when that was restored or thrown away.
+    DiskLost,
+    /// A line came back where the edit that dropped it crossed another edit of the file that did not
+    /// have the line itself: what that one was merged with had it.
+    Crossed,
+    /// A line came back that was dropped by an edit whose sight nobody could record.
+    Unrecorded,
+    /// A line came back that the dropping saw through an edit whose sight nobody could record.
+    Doubtful,
+    /// A line came back at a path that a late duplicate, a backup or a restored disk brought back.
+    Revived,
+}
+
+/// What the end state owes to whom, and where a line may be looked for.
+#[derive(Debug)]
+pub struct Edit {
+    /// The file.
+    pub path: FilePath,
+    /// Who.
+    pub author: Author,
+    /// Which edit.
+    pub token: Token,
+    /// What the author saw.
+    pub sight: Sight,
+    /// What the author was told.
+    pub told: Told,
+}
+
+/// One edit as it is remembered. A delete keeps no line.
+#[derive(Debug, Clone)]
+struct Known {
+    path: FilePath,
+    root: String,
+    /// Lines in the file before it, as its author saw it.
+    seen: BTreeSet<Token>,
+    /// Lines in the file after it.
+    kept: BTreeSet<Token>,
+    /// The edits of this path whose effects its author had seen, directly or through others.
+    past: BTreeSet<Token>,
+    sight: Sight,
+    told: Told,
+}
+
+impl Known {
+    fn dropped(&self, token: Token) -> bool {
+        self.seen.contains(&token) && !self.kept.contains(&token)
+    }
+}
+
+type Memory = BTreeMap<FilePath, BTreeSet<Token>>;
+
+/// The judge.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    next: Token,
+    edits: BTreeMap<Token, Known>,
+    /// What each author knows of a path.
+    known: BTreeMap<Author, Memory>,
+    images: BTreeMap<Author, Memory>,
+    /// Lines that may be gone from everywhere, and why.
+    wiped: BTreeMap<Token, Excuse>,
+    revived: BTreeSet<FilePath>,
+    phantoms: u32,
+    /// What each path holds if edits never cross; none if it was deleted.
+    newest: BTreeMap<FilePath, Option<Vec<u8>>>,
+    used: BTreeMap<Excuse, u64>,
+}
+
+impl Oracle {
+    /// A line for a write that is about to be made.
+    pub fn new_token(&mut self) -> Token {
+        self.next += 1;
+        self.next
+    }
+
+    /// An edit was made: its author saw the file with `before`, and it holds `after` now.
+    pub fn note(&mut self, edit: &Edit, before: &[u8], after: Option<&[u8]>) {
+        let Edit {
+            path,
+            author,
+            token,
+            sight,
+            told,
+        } = edit;
+        let seen = tokens(before);
+        let mut learned = seen.clone();
+        for earlier in &seen {
+            if let Some(edit) = self.edits.get(earlier) {
+                learned.extend(edit.past.iter().copied());
+            }
+        }
+        let memory = self.known.entry(*author).or_default();
+        let known = memory.entry(path.clone()).or_default();
+        known.extend(learned);
+        let past = known.clone();
+        known.insert(*token);
+        let edit = Known {
+            path: path.clone(),
+            root: root(path.as_str()).to_owned(),
+            seen,
+            kept: after.map(tokens).unwrap_or_default(),
+            past,
+            sight: *sight,
+            told: *told,
+        };
+        self.edits.insert(*token, edit);
+        self.newest.insert(path.clone(), after.map(<[u8]>::to_vec));
+    }
+
+    /// A crash made a replica take for an edit what it had pulled itself.
+    pub fn note_phantom(&mut self, edit: &Edit, before: &[u8], after: Option<&[u8]>) {
+        self.phantoms += 1;
+        let newest = self.newest.get(&edit.path).cloned();
+        self.note(edit, before, after);
+        match newest {
+            Some(newest) => self.newest.insert(edit.path.clone(), newest),
+            None => self.newest.remove(&edit.path),
+        };
+    }
+
+    /// An image of a device's disk is taken.
+    pub fn take_image(&mut self, device: usize) {
+        let memory = self.known.get(&Some(device)).cloned();
+        self.images
+            .insert(Some(device), memory.unwrap_or_default());
+    }
+
+    /// A device knows again what it knew when the image was taken, or nothing.
+    pub fn go_back(&mut self, device: usize) {
+        let memory = self.images.get(&Some(device)).cloned();
+        self.known.insert(Some(device), memory.unwrap_or_default());
+    }
+
+    /// A device is another one from now on.
+    pub fn forget(&mut self, device: usize) {
+        self.known.remove(&Some(device));
+        self.images.remove(&Some(device));
+    }
+
+    /// These lines may be gone from everywhere from now on.
+    pub fn wipe(&mut self, lines: impl IntoIterator<Item = Token>, why: Excuse) {
+        for line in lines {
+            self.wiped.insert(line, why);
+        }
+    }
+
+    /// What was removed from this path without a trace may come back.
+    pub fn revive(&mut self, path: &FilePath) {
+        self.revived.insert(path.clone());
+    }
+
+    /// How many edits a crash made up.
+    pub fn phantoms(&self) -> u32 {
+        self.phantoms
+    }
+
+    /// How many edits there were.
+    pub fn count(&self) -> usize {
+        self.edits.len()
+    }
+
+    /// How many edits there were of a path, its conflict copies included.
+    pub fn count_at(&self, path: &str) -> usize {
+        let root = root(path);
+        self.edits.values().filter(|edit| edit.root == root).count()
+    }
+
+    /// What a path holds if edits never cross; none if it was deleted.
+    pub fn newest(&self, path: &FilePath) -> Option<&[u8]> {
+        self.newest.get(path)?.as_deref()
+    }
+
+    /// How often each excuse was needed.
+    pub fn used(&self) -> &BTreeMap<Excuse, u64> {
+        &self.used
+    }
+
+    /// I-1: each line of an edit that was acknowledged is in the end state, unless a later edit of
+    /// the same file, or of a conflict copy of it, saw the line and dropped it.
+    pub fn check_nothing_lost(&mut self, found: &BTreeSet<Token>) -> Result<(), String> {
+        for (id, edit) in &self.edits {
+            if edit.told == Told::Nothing {
+                continue;
+            }
+            for token in edit.kept.difference(found) {
+                let is_dropped = self.edits.iter().any(|(other, dropper)| {
+                    dropper.root == edit.root
+                        && dropper.dropped(*token)
+                        && !edit.past.contains(other)
+                });
+                if is_dropped {
+                    continue;
+                }
+                match self.wiped.get(token) {
+                    Some(excuse) => *self.used.entry(*excuse).or_default() += 1,
+                    None => {
+                        return Err(format!(
+                            "I-1: line {token}, kept by the acknowledged edit {id} of {}, is nowhere",
+                            edit.path
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// I-2: a line that an edit dropped does not come back to the file by itself. It may come back
+    /// through an edit of the same file that has the line and did not know of the dropping.
+    pub fn check_nothing_resurrected(
+        &mut self,
+        path: &FilePath,
+        current: &BTreeSet<Token>,
+    ) -> Result<(), String> {
+        let edits = &self.edits;
+        for (id, edit) in edits.iter().filter(|(_, edit)| edit.path == *path) {
+            for token in current.iter().filter(|token| edit.dropped(**token)) {
+                let others = edits.iter().filter(|(other, keeper)| {
+                    *other != id && keeper.path == *path && !edit.past.contains(other)
+                });
+                if others.clone().any(|(_, keeper)| keeper.kept.contains(token)) {
+                    continue;
+                }
+                let crossed = others.clone().any(|(_, keeper)| !keeper.past.contains(id));
+                let excuse = if edit.sight == Sight::Unrecorded {
+                    Excuse::Unrecorded
+                } else if self.revived.contains(path) {
+                    Excuse::Revived
+                } else if crossed {
+                    Excuse::Crossed
+                } else if self.is_doubtful(edit, *token) {
+                    Excuse::Doubtful
+                } else {
+                    return Err(format!("I-2: line {token} came back to {path} after edit {id}"));
+                };
+                *self.used.entry(excuse).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what an edit builds upon holds a line that somebody saw unrecorded: then nothing
+    /// tells the line's author that the edit came after it.
+    fn is_doubtful(&self, edit: &Known, token: Token) -> bool {
+        let past = edit.past.iter().filter_map(|earlier| self.edits.get(earlier));
+        past.into_iter()
+            .any(|earlier| earlier.sight == Sight::Unrecorded && earlier.seen.contains(&token))
+    }
+}
+
+/// The name of the file that a conflict copy is made of, or the name itself.
+pub fn root(path: &str) -> &str {
+    let name = path
+        .split_once(" (conflict ")
+        .map_or_else(|| stem(path), |(stem, _)| stem);
+    // The name of a copy is cut where it would get too long.
+    name.get(..ROOT_BYTES_MAX).unwrap_or(name)
+}
+
+const ROOT_BYTES_MAX: usize = 150;
+
+/// Whether a name is that of a conflict copy.
+pub fn is_copy(path: &str) -> bool {
+    path.contains(" (conflict ")
+}
+
+/// A name without its extension, as conflict copies have it.
+fn stem(path: &str) -> &str {
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    match path[name..].rfind('.') {
+        Some(dot) if dot > 0 => &path[..name + dot],
+        Some(_) | None => path,
+    }
+}

@@ -1,0 +1,100 @@
+//! Compares what a replica stores as known with what the hub really had: every base must have been
+//! there, no base goes backwards, and a version's name stands for one content for ever.
+
+use std::collections::BTreeMap;
+
+use gaia::path::FilePath;
+use pangaea_core::state::Base;
+use pangaea_core::state::Entry;
+use pangaea_core::version::ContentHash;
+use pangaea_core::version::VersionId;
+
+use crate::header::Form;
+use crate::header::version_of;
+use crate::hub::Hub;
+use crate::hub::Object;
+
+/// The memory of the judge.
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// How far in the hub's history each device's base of a path is.
+    bases: BTreeMap<(usize, FilePath), (VersionId, u64)>,
+    /// What each name of a version stands for.
+    names: BTreeMap<(FilePath, VersionId), ContentHash>,
+}
+
+impl Truth {
+    /// A device's disk was replaced: what it knew before does not bind it.
+    pub fn forget(&mut self, device: usize) {
+        self.bases.retain(|(other, _), _| *other != device);
+    }
+
+    /// Judges what a device has stored.
+    pub fn check(
+        &mut self,
+        device: usize,
+        entries: &BTreeMap<FilePath, Entry>,
+        hub: &Hub,
+    ) -> Result<(), String> {
+        for (path, entry) in entries {
+            self.check_base(device, path, &entry.base, hub)?;
+            if let Some(file) = entry.local.file() {
+                let name = (path.clone(), file.version);
+                let known = self.names.entry(name).or_insert(file.content);
+                if *known != file.content {
+                    return Err(format!(
+                        "I-13: {} of {path} stands for two contents on device {device}",
+                        file.version
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_base(
+        &mut self,
+        device: usize,
+        path: &FilePath,
+        base: &Base,
+        hub: &Hub,
+    ) -> Result<(), String> {
+        let (version, is_there): (VersionId, &dyn Fn(&Object) -> bool) = match base {
+            Base::Unknown | Base::Gone { tombstone: None, .. } => return Ok(()),
+            Base::File(base) => (base.version, &|object| {
+                object.tag == base.tag && version_of(object) == base.version
+            }),
+            Base::Gone {
+                version,
+                tombstone: Some(_),
+                ..
+            } => (*version, &|object| {
+                let header = object.header.as_deref();
+                header.is_some_and(|header| {
+                    header.form == Form::Tombstone && header.version == *version
+                })
+            }),
+        };
+        let before = self.bases.get(&(device, path.clone()));
+        if before.is_some_and(|(known, _)| *known == version) {
+            return Ok(());
+        }
+        let mut past = hub.past(path).iter().rev();
+        let found = past.find(|was| was.object.as_ref().is_some_and(is_there));
+        let Some(found) = found else {
+            return Err(format!(
+                "I-11: device {device} takes {version} of {path} for stored, and the hub never had it"
+            ));
+        };
+        if let Some((known, at)) = before
+            && found.at < *at
+        {
+            return Err(format!(
+                "I-5: device {device} went back from {known} of {path} to {version}"
+            ));
+        }
+        self.bases
+            .insert((device, path.clone()), (version, found.at));
+        Ok(())
+    }
+}
