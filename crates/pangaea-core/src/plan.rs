@@ -143,6 +143,9 @@ fn plan_absence(entry: &Entry) -> Step {
 
 /// The hub holds a delete that is not the base.
 fn plan_tombstone(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
+    if is_base(entry, remote) {
+        return plan_local_change(entry);
+    }
     if is_suspect(entry, remote) {
         return Step::Recheck;
     }

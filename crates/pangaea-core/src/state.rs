@@ -343,8 +343,8 @@ impl ProblemKind {
     /// Whether a restart, or another edit, is a reason to try again.
     pub fn is_retried_at_start(self) -> bool {
         match self {
-            Self::Refused | Self::Device => true,
-            Self::Damaged | Self::Newer | Self::Undecided | Self::Ignored => false,
+            Self::Refused | Self::Device | Self::Damaged => true,
+            Self::Newer | Self::Undecided | Self::Ignored => false,
         }
     }
 }

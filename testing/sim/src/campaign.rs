@@ -103,6 +103,13 @@ impl fmt::Display for Tally {
             self.requests,
             self.failures.len()
         )?;
+        let mut promises: BTreeMap<&str, u64> = BTreeMap::new();
+        for (_, failure) in &self.failures {
+            *promises.entry(crate::shrink::promise(failure)).or_default() += 1;
+        }
+        for (promise, count) in promises {
+            writeln!(f, "broken: {promise} in {count} seeds")?;
+        }
         write!(f, "faults: ")?;
         for (fault, count) in &self.faults {
             write!(f, "{fault:?} {count}, ")?;

@@ -18,7 +18,7 @@ usage: pangaea-sim [--seed FIRST] [--seeds COUNT | --seconds N] [--threads N] [-
        pangaea-sim --seed N --shrink         the smallest schedule that fails alike, as JSON
        pangaea-sim --replay FILE [--trace]   plays a schedule from a file
        pangaea-sim --seed N --digest         a number for all that happens
-With --seconds and without --seed, the seeds are fresh ones; the first is printed.";
+--show N: so many failures are shown. With --seconds and without --seed, the seeds are fresh ones; the first is printed.";
 
 /// So many failures are shown in full.
 const SHOWN_MAX: usize = 3;
@@ -31,6 +31,7 @@ struct Arguments {
     threads: Option<u64>,
     mutant: Option<Mutant>,
     replay: Option<String>,
+    show: Option<usize>,
     what: What,
 }
 
@@ -70,7 +71,8 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let tally = run(first, &arguments);
     let minutes = start.elapsed().as_secs_f64() / 60.0;
-    for (seed, failure) in tally.failures.iter().take(SHOWN_MAX) {
+    let shown = arguments.show.unwrap_or(SHOWN_MAX);
+    for (seed, failure) in tally.failures.iter().take(shown) {
         println!("seed {seed}: {failure}");
         println!("  replay: cargo run --release -p pangaea-sim -- --seed {seed} --trace");
         println!("  shrunk: cargo run --release -p pangaea-sim -- --seed {seed} --shrink");
@@ -94,6 +96,7 @@ fn read_arguments() -> Option<Arguments> {
             "--seeds" => arguments.seeds = Some(words.next()?.parse().ok()?),
             "--seconds" => arguments.seconds = Some(words.next()?.parse().ok()?),
             "--threads" => arguments.threads = Some(words.next()?.parse().ok()?),
+            "--show" => arguments.show = Some(words.next()?.parse().ok()?),
             "--replay" => arguments.replay = Some(words.next()?),
             "--mutant" => {
                 let name = words.next()?;

@@ -1,6 +1,7 @@
 //! Carries calls to the hub and replies back, with all that can happen on the way.
 
 use gaia::path::FilePath;
+use pangaea_core::io::Failure;
 use pangaea_core::io::Request;
 use pangaea_core::io::RequestId;
 use pangaea_core::io::Response;
@@ -33,7 +34,7 @@ enum Leg {
     /// On the way to the hub.
     Out(Call),
     /// The hub has begun to write.
-    Uploading(FilePath),
+    Uploading(FilePath, u64),
     /// On the way back.
     Back(Reply),
 }
@@ -65,9 +66,14 @@ impl World {
         }
         self.requests += 1;
         let begun = sender.begin(&request, self.hub.is_ours(), &self.contents);
-        let Some((call, job)) = begun else {
+        let is_unreadable = matches!(request, Request::Push { .. })
+            && self.faults.strikes(Fault::LocalReadFails, &mut self.rng);
+        let Some((call, job)) = begun.filter(|_| !is_unreadable) else {
             let now_ms = sender.now_ms(self.now_ms);
-            let response = Response::ContentMissing;
+            // As the real shell does: the file is looked at again.
+            let response = Response::Failed(Failure::Busy {
+                message: "the content is not what it was".to_owned(),
+            });
             let engine = &mut self.devices[device].engine;
             engine.handle_response(id, response, now_ms);
             return Ok(());
@@ -118,7 +124,7 @@ impl World {
         match &packet.leg {
             Leg::Out(call) if self.hub.is_ours() && call.changes() => self.deliver_batch(packet),
             Leg::Out(_) => self.deliver_out(packet),
-            Leg::Uploading(_) => self.deliver_rest(packet),
+            Leg::Uploading(..) => self.deliver_rest(packet),
             Leg::Back(_) => return self.deliver_back(packet),
         }
         Ok(())
@@ -128,7 +134,9 @@ impl World {
         let Leg::Out(call) = &packet.leg else { return };
         let reply = self.ask_hub(packet.device, call);
         let leg = match (reply, call) {
-            (Reply::Uploading, Call::Put { path, .. }) => Leg::Uploading(path.clone()),
+            (Reply::Uploading(number), Call::Put { path, .. }) => {
+                Leg::Uploading(path.clone(), number)
+            }
             (reply, _) => Leg::Back(reply),
         };
         self.packets.push(Packet { leg, ..packet });
@@ -173,14 +181,14 @@ impl World {
     }
 
     fn deliver_rest(&mut self, packet: Packet) {
-        let Leg::Uploading(path) = &packet.leg else {
+        let Leg::Uploading(path, number) = &packet.leg else {
             return;
         };
         let reply = if self.strikes(Fault::CutUpload) {
-            self.hub.cut_upload(path);
+            self.hub.cut_upload(path, *number);
             unwell(None)
         } else {
-            let reply = self.hub.end_upload(path);
+            let reply = self.hub.end_upload(path, *number);
             if self.strikes(Fault::LostAnswer) {
                 unwell(None)
             } else {
@@ -308,7 +316,7 @@ impl World {
         let reply = self.hub.handle(call, slow, self.now_ms);
         self.mark(&[4, device as u64, self.hub.changes()]);
         self.note(|| format!("the hub gets from device {device}: {}", told(call)));
-        if reply == Reply::Uploading {
+        if matches!(reply, Reply::Uploading(_)) {
             return reply;
         }
         let is_deaf = self.now_ms < self.devices[device].deaf_until_ms;

@@ -269,7 +269,11 @@ impl World {
             }
             Fault::OtherTab if device.has_folder() => return,
             Fault::OtherTab => device.reload(),
-            Fault::ClockSet => device.skew_ms = crate::settings::draw_skew_ms(&mut self.rng),
+            Fault::ClockSet => {
+                device.skew_ms = crate::settings::draw_skew_ms(&mut self.rng);
+                // By its new clock, nobody can say how long it has waited.
+                device.not_before_ms = 0;
+            }
             Fault::Suspend => self.now_ms += self.rng.below(8 * 60 * 60 * 1_000),
             Fault::NewerFormat => self.newer_program_writes(),
             _ => return,

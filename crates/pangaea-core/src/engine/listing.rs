@@ -75,6 +75,7 @@ impl Engine {
         for file in &files {
             self.note_listed(file, now_ms);
         }
+        self.clear_problems_of_missing(&files);
         for path in self.missing(&files) {
             if let Some(entry) = self.entries.get_mut(&path) {
                 entry.remote = Remote::Missing;
@@ -176,6 +177,30 @@ impl Engine {
             })
             .map(|(path, _)| path.clone())
             .collect()
+    }
+
+    /// What the hub had that was in somebody's way is not there any more: that is a reason to look
+    /// again, as another tag is.
+    fn clear_problems_of_missing(&mut self, files: &[ListedFile]) {
+        let is_about_hub = |entry: &Entry| {
+            let problem = entry.problem.as_ref();
+            problem.is_some_and(|problem| problem.tag.is_some())
+        };
+        let gone: Vec<FilePath> = self
+            .entries
+            .iter()
+            .filter(|(path, entry)| {
+                is_about_hub(entry)
+                    && find(files, path).is_none()
+                    && !self.listing.touched.contains(*path)
+                    && !self.busy.contains_key(*path)
+            })
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in gone {
+            self.update(&path, |entry| entry.problem = None);
+            self.make_ready(&path);
+        }
     }
 
     /// A bucket without identity gets the one that this replica offers.

@@ -13,6 +13,7 @@ use crate::io::Question;
 use crate::io::Request;
 use crate::io::RequestId;
 use crate::state::Problem;
+use crate::state::ProblemKind;
 
 /// Whether the hub can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +172,12 @@ impl Engine {
                 }
             }
             Failure::Problem { kind, message, tag } => {
-                if let Some(path) = path {
+                let Some(path) = path else { return };
+                // What is damaged may be what came through, not what is there: it is read again before
+                // it is set aside.
+                if kind == ProblemKind::Damaged && !self.setbacks.contains_key(path) {
+                    self.wait_for(path, message, now_ms);
+                } else {
                     self.park(path, Problem { kind, message, tag }, now_ms);
                 }
             }

@@ -104,7 +104,7 @@ pub enum Reply {
     /// Somebody else is writing this path.
     Busy,
     /// The upload goes on: the answer comes at its end.
-    Uploading,
+    Uploading(u64),
     /// A file.
     Object(Object),
     /// A file's tag.
@@ -143,6 +143,8 @@ pub struct Hub {
     /// Names that an archival scope hides, in the order of their making.
     archived: u32,
     uploads: BTreeMap<FilePath, Upload>,
+    /// Uploads that ever began.
+    begun: u64,
     /// Changed paths, for the feed.
     feed: Vec<FilePath>,
     life: u32,
@@ -159,6 +161,7 @@ impl Hub {
             objects: BTreeMap::new(),
             archived: 0,
             uploads: BTreeMap::new(),
+            begun: 0,
             feed: Vec::new(),
             life: 0,
             backup: None,
@@ -246,10 +249,7 @@ impl Hub {
 
     /// A restart: uploads under way are cut off.
     pub fn restart(&mut self) {
-        let paths: Vec<FilePath> = self.uploads.keys().cloned().collect();
-        for path in paths {
-            self.cut_upload(&path);
-        }
+        self.uploads.clear();
     }
 
     fn now_s(&self, now_ms: u64) -> u64 {

@@ -29,9 +29,9 @@ fn a_cut_upload_leaves_torn_bytes_under_the_old_tag() {
     let old = ETag::of(b"before");
     let replace = Some(Condition::Replace(old.clone()));
     let call = put("a", b"after!", replace.clone());
-    assert_eq!(hub.handle(&call, Slow::Yes, 0), Reply::Uploading);
+    assert_eq!(hub.handle(&call, Slow::Yes, 0), Reply::Uploading(1));
     assert_eq!(hub.handle(&call, Slow::No, 0), Reply::Busy);
-    hub.cut_upload(&path);
+    hub.cut_upload(&path, 1);
     let object = hub.object(&path).unwrap().clone();
     assert_eq!((&*object.bytes, object.tag), (b"aft".as_slice(), old));
     let stored = hub.handle(&put("a", b"again", replace), Slow::No, 0);

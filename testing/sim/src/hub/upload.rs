@@ -12,6 +12,7 @@ use super::Slow;
 /// An upload that is not at its end.
 #[derive(Debug)]
 pub(super) struct Upload {
+    number: u64,
     object: Object,
 }
 
@@ -38,8 +39,7 @@ impl Hub {
         let now_ms = object.modified_s.saturating_mul(1_000);
         self.archive(path, now_ms);
         if self.settings.in_place && slow == Slow::Yes {
-            self.begin_upload(path, object);
-            return Reply::Uploading;
+            return Reply::Uploading(self.begin_upload(path, object));
         }
         let tag = object.tag.clone();
         self.set(path, Some(object));
@@ -48,7 +48,7 @@ impl Hub {
 
     /// The old file is truncated and half of the new bytes are in it; what was known of the old one
     /// still stands beside it. A new file is not there before it is whole, as on a cloud drive.
-    fn begin_upload(&mut self, path: &FilePath, object: Object) {
+    fn begin_upload(&mut self, path: &FilePath, object: Object) -> u64 {
         if self.settings.archival {
             // The old file was renamed: in between there is none.
             self.set(path, None);
@@ -60,26 +60,37 @@ impl Hub {
             };
             self.set(path, Some(torn));
         }
-        self.uploads.insert(path.clone(), Upload { object });
+        self.begun += 1;
+        let number = self.begun;
+        self.uploads.insert(path.clone(), Upload { number, object });
+        number
     }
 
     /// The rest of an upload arrived.
-    pub fn end_upload(&mut self, path: &FilePath) -> Reply {
+    pub fn end_upload(&mut self, path: &FilePath, number: u64) -> Reply {
         match self.uploads.remove(path) {
-            Some(upload) => {
+            Some(upload) if upload.number == number => {
                 let tag = upload.object.tag.clone();
                 self.set(path, Some(upload.object));
                 Reply::Stored(tag)
             }
             // The hub was restarted since.
-            None => Reply::Unwell {
-                retry_after_ms: None,
-            },
+            other => {
+                if let Some(other) = other {
+                    self.uploads.insert(path.clone(), other);
+                }
+                Reply::Unwell {
+                    retry_after_ms: None,
+                }
+            }
         }
     }
 
     /// The rest never arrives: what is there stays as it is.
-    pub fn cut_upload(&mut self, path: &FilePath) {
-        self.uploads.remove(path);
+    pub fn cut_upload(&mut self, path: &FilePath, number: u64) {
+        let cut = self.uploads.get(path);
+        if cut.is_some_and(|upload| upload.number == number) {
+            self.uploads.remove(path);
+        }
     }
 }
