@@ -94,12 +94,20 @@ impl World {
                 self.devices[number].reload();
             }
         }
+        self.rest()?;
+        // Stand-ins for deleted files that are kept for a short time only go in the next hour.
+        self.now_ms += 60 * 60 * 1_000;
+        self.rest()?;
+        self.idle()
+    }
+
+    /// Until a whole round changes nothing.
+    fn rest(&mut self) -> Result<(), String> {
         for _ in 0..ROUNDS_TO_REST {
             let before = self.activity();
             self.settle()?;
-            self.now_ms += 30_000;
             if self.activity() == before {
-                return self.idle();
+                return Ok(());
             }
         }
         Err(format!(

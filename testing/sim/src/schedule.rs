@@ -57,8 +57,11 @@ impl Deed {
         Self::DeleteTree,
     ];
 
-    fn draw(rng: &mut Rng, style: Style) -> Self {
-        match (rng.below(20), style) {
+    fn draw(rng: &mut Rng, settings: &Settings) -> Self {
+        // An empty file that is not encrypted has the same tag as the stand-in for a deleted one, and
+        // nobody could tell them apart. Only stock programs bring in files that are not encrypted.
+        let has_plain = settings.rates.contains_key(&Fault::ForeignWrite);
+        match (rng.below(20), settings.style) {
             (0..=4, _) => Self::Append,
             (5..=6, _) => Self::Prepend,
             (7..=8, _) => Self::Change,
@@ -67,6 +70,7 @@ impl Deed {
             // What crosses files, or brings lines back, has no known end.
             (_, Style::Relay) => Self::Append,
             (13, _) => Self::Revert,
+            (14, _) if has_plain => Self::Change,
             (14, _) => Self::Empty,
             (15, _) => Self::Burst,
             (16, _) => Self::Rename,
@@ -236,13 +240,13 @@ impl Act {
                 Fault::ForeignWrite if rng.chance(40) => Self::ForeignLook { path },
                 Fault::ForeignWrite => Self::Foreign {
                     path,
-                    deed: Deed::draw(rng, settings.style),
+                    deed: Deed::draw(rng, settings),
                 },
                 fault => Self::Fault { fault, device },
             };
         }
         if rng.chance(edits) {
-            let deed = Deed::draw(rng, settings.style);
+            let deed = Deed::draw(rng, settings);
             return Self::Edit { device, path, deed };
         }
         if settings.rates.contains_key(&Fault::Restored) && rng.chance(3) {

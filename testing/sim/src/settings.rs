@@ -153,8 +153,8 @@ impl Settings {
         if style == Style::Relay {
             // A relay knows its end exactly, so nothing may happen there that leaves room for doubt.
             for fault in [
-                Fault::ForeignWrite,
                 Fault::NewerFormat,
+                Fault::StoreFails,
                 Fault::HubRollback,
                 Fault::Restored,
                 Fault::Evicted,
@@ -162,6 +162,9 @@ impl Settings {
                 rates.remove(&fault);
             }
         }
+        let mut hub = HubSettings::draw(rng);
+        // A hub that tells no tags has everything read at every look, also what nobody can read.
+        hub.tags |= rates.contains_key(&Fault::NewerFormat);
         Self {
             devices,
             paths: draw_paths(rng),
@@ -173,7 +176,7 @@ impl Settings {
                 _ => Start::Twins,
             },
             ending,
-            hub: HubSettings::draw(rng),
+            hub,
             tombstone_ms: if rng.chance(70) {
                 30 * 24 * 60 * 60 * 1_000
             } else {

@@ -54,6 +54,9 @@ pub use self::status::Status;
 use self::step::AfterApply;
 use self::step::Sending;
 
+/// The time stamps that one life of a replica passes over at its beginning.
+const LIFE_TICKS_MAX: u64 = 0xFF_FFFF;
+
 /// Where the local files lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalFiles {
@@ -174,8 +177,12 @@ impl Engine {
         counters: Option<Counters>,
     ) -> Self {
         let last = counters.map(|counters| counters.clock).unwrap_or_default();
+        // A device that is restored from an image, with its clock behind what the image remembers,
+        // would give the names of its forgotten versions to other content. Each life begins somewhere
+        // else within the next quarter of a second.
+        let first = Hlc::from_u64(last.as_u64().saturating_add(options.seed & LIFE_TICKS_MAX));
         let mut engine = Self {
-            clock: Clock::new(options.device, last),
+            clock: Clock::new(options.device, first),
             own_last: last,
             sequence: counters.map_or(0, |counters| counters.sequence),
             policy: Policy::default(),

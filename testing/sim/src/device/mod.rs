@@ -158,7 +158,7 @@ impl Device {
         let engine = Engine::load(Options::new(id, 0), [], None);
         let mut device = Self {
             id,
-            seed: u64::from(number),
+            seed: Rng::new(u64::from(number)).draw(),
             tombstone_ms: settings.tombstone_ms,
             in_flight: settings.in_flight,
             planted,

@@ -199,9 +199,8 @@ impl Device {
                 let condition = Some(tag);
                 Next::Ask(Call::Delete { path, condition }, Job::Single)
             }
-            (Job::Look { .. }, Reply::Tag(there)) => {
-                Next::Answer(Response::ConditionFailed(Some(there)))
-            }
+            // A read says this, so it may be an old answer.
+            (Job::Look { .. }, Reply::Tag(_)) => Next::Answer(Response::ConditionFailed(None)),
             (Job::Push(tag), Reply::ConditionFailed(Some(there))) if there == tag => {
                 // The answer to an earlier attempt was lost: exactly this is stored already.
                 Next::Answer(Response::Stored(tag))

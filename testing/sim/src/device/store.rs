@@ -155,7 +155,7 @@ impl Device {
         self.unflushed.clear();
         self.unwritten.clear();
         self.kept = None;
-        self.seed = self.seed.wrapping_add(1 << 8);
+        self.seed = Rng::new(self.seed).draw();
         self.load();
         self.engine.handle_round_start();
     }
