@@ -185,6 +185,6 @@ impl World {
 
     /// Whether edits never crossed, so that the end is known exactly.
     pub(crate) fn is_exact(&self) -> bool {
-        self.settings.style == Style::Relay && self.oracle.phantoms() == 0
+        self.settings.style == Style::Relay && self.oracle.is_exact()
     }
 }

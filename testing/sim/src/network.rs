@@ -15,6 +15,7 @@ use crate::hub::Call;
 use crate::hub::Reply;
 use crate::hub::Slow;
 use crate::mutant::Mutant;
+use crate::oracle::Excuse;
 use crate::world::World;
 
 /// A request of an engine on its way.
@@ -280,6 +281,7 @@ impl World {
     /// A call arrives a second time.
     pub(crate) fn arrive_late(&mut self, call: &Call) {
         self.note(|| format!("the hub gets once more: {}", told(call)));
+        self.note_blind_delete(call);
         let reply = self.hub.handle(call, Slow::No, self.now_ms);
         if let (
             Call::Put {
@@ -313,6 +315,7 @@ impl World {
         } else {
             Slow::No
         };
+        self.note_blind_delete(call);
         let reply = self.hub.handle(call, slow, self.now_ms);
         self.mark(&[4, device as u64, self.hub.changes()]);
         self.note(|| format!("the hub gets from device {device}: {}", told(call)));
@@ -324,6 +327,22 @@ impl World {
             return unwell(None);
         }
         self.distort(reply)
+    }
+
+    /// A stock hub deletes whatever is there, also what came after the sender looked.
+    fn note_blind_delete(&mut self, call: &Call) {
+        if let Call::Delete {
+            path,
+            condition: Some(tag),
+        } = call
+            && !self.hub.is_ours()
+            && let Some(object) = self.hub.object(path)
+            && object.tag != *tag
+        {
+            let lost = crate::content::tokens(&object.bytes);
+            self.oracle.wipe(lost, Excuse::Swept);
+            self.oracle.blur();
+        }
     }
 
     /// What keeps a call from being carried out.

@@ -14,6 +14,7 @@ use crate::header::Header;
 use crate::header::content;
 use crate::header::version_of;
 use crate::hub::Call;
+use crate::hub::Reply;
 use crate::hub::Slow;
 use crate::oracle::Edit;
 use crate::oracle::Excuse;
@@ -222,11 +223,6 @@ impl World {
             sight,
             told: Told::Saved,
         };
-        self.oracle.note(&edit, before, after.as_deref());
-        let kept = after.as_deref().map(tokens).unwrap_or_default();
-        let wiped = on_hub.as_deref().map(tokens).unwrap_or_default();
-        self.oracle
-            .wipe(wiped.difference(&kept).copied(), Excuse::Overwritten);
         let call = match after.clone() {
             Some(bytes) => Call::Put {
                 path: path.clone(),
@@ -239,7 +235,15 @@ impl World {
                 condition: None,
             },
         };
-        self.hub.handle(&call, Slow::No, self.now_ms);
+        let reply = self.hub.handle(&call, Slow::No, self.now_ms);
+        if !matches!(reply, Reply::Stored(_) | Reply::Deleted) {
+            return;
+        }
+        self.oracle.note(&edit, before, after.as_deref());
+        let kept = after.as_deref().map(tokens).unwrap_or_default();
+        let wiped = on_hub.as_deref().map(tokens).unwrap_or_default();
+        self.oracle
+            .wipe(wiped.difference(&kept).copied(), Excuse::Overwritten);
         self.faults.note(crate::fault::Fault::ForeignWrite);
         self.looked.insert(path, after);
     }
@@ -281,7 +285,7 @@ impl World {
             condition: Some(condition),
         };
         let reply = self.hub.handle(&call, Slow::No, self.now_ms);
-        if matches!(reply, crate::hub::Reply::Stored(_)) {
+        if matches!(reply, Reply::Stored(_)) {
             self.oracle.note(&edit, before, Some(&bytes));
         }
     }

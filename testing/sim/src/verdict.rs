@@ -28,10 +28,12 @@ impl World {
         }
         let found = self.kept();
         self.oracle.check_nothing_lost(&found)?;
+        let stranded = self.broken();
         // A conflict copy may keep what its writer replaces elsewhere: I-2 is about the files.
         for (path, hash) in on_hub.iter().filter(|(path, _)| !is_copy(path.as_str())) {
             let current = self.lines(hash);
-            self.oracle.check_nothing_resurrected(path, &current)?;
+            self.oracle
+                .check_nothing_resurrected(path, &current, stranded)?;
         }
         Ok(())
     }

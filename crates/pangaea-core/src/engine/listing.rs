@@ -127,6 +127,15 @@ impl Engine {
             Some(entry) => entry,
             None => self.entries.entry(path.clone()).or_default(),
         };
+        let problem = entry.problem.as_ref().and_then(|it| it.tag.as_ref());
+        if problem.is_some() && problem != file.tag.as_ref() {
+            entry.problem = None;
+            self.commit.entries.insert(path.clone());
+            self.make_ready(path);
+        }
+        let Some(entry) = self.entries.get_mut(path) else {
+            return;
+        };
         if file.tag.is_some() && file.tag.as_ref() == entry.base.tag() {
             entry.suspect = None;
             entry.remote = Remote::AsBase;

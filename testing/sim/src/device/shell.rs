@@ -9,6 +9,7 @@ use pangaea_core::io::Failure;
 use pangaea_core::io::ListedFile;
 use pangaea_core::io::Request;
 use pangaea_core::io::Response;
+use pangaea_core::policy::Encryption;
 use pangaea_core::state::Format;
 use pangaea_core::state::LocalFile;
 use pangaea_core::state::ProblemKind;
@@ -43,7 +44,7 @@ const PAGES_WITHOUT_NEWS_MAX: u32 = 50;
 pub enum Job {
     /// One call, whose reply is the answer.
     Single,
-    /// A push that leaves these bytes.
+    /// A push of bytes that no other version has.
     Push(ETag),
     /// Pages of a listing so far; where the feed was before it, on a hub that has one.
     Pages {
@@ -112,7 +113,11 @@ impl Device {
                     header: Some(header.into()),
                     condition,
                 };
-                (call, Job::Push(tag))
+                let job = match format.encryption {
+                    Encryption::Ecies => Job::Push(tag),
+                    Encryption::Plain => Job::Single,
+                };
+                (call, job)
             }
             Request::Remove { path, tag, .. } if is_ours => (self.delete(path, tag), Job::Single),
             Request::Remove {
@@ -134,7 +139,7 @@ impl Device {
                     header: Some(header.into()),
                     condition: Some(condition).filter(|_| !self.planted.is(Mutant::BlindRemove)),
                 };
-                (call, Job::Push(ETag::of(b"")))
+                (call, Job::Single)
             }
             Request::Sweep { path, tag } if is_ours => (self.delete(path, tag), Job::Single),
             Request::Sweep { path, tag } => self.look(path, tag),

@@ -46,6 +46,9 @@ pub enum Excuse {
     Overwritten,
     /// A line is lost that was on the hub alone when it was restored from a backup.
     RolledBack,
+    /// A line is lost that came to a stock hub between the look and the delete of a device that removed
+    /// an old stand-in for a deleted file.
+    Swept,
     /// A line is lost that was on one disk alone when that was restored or thrown away.
     DiskLost,
     /// A line came back where the edit that dropped it crossed another edit of the file that did not
@@ -77,6 +80,7 @@ pub struct Edit {
 /// One edit as it is remembered. A delete keeps no line.
 #[derive(Debug, Clone)]
 struct Known {
+    author: Author,
     path: FilePath,
     root: String,
     /// Lines in the file before it, as its author saw it.
@@ -109,6 +113,7 @@ pub struct Oracle {
     wiped: BTreeMap<Token, Excuse>,
     revived: BTreeSet<FilePath>,
     phantoms: u32,
+    is_inexact: bool,
     /// What each path holds if edits never cross; none if it was deleted.
     newest: BTreeMap<FilePath, Option<Vec<u8>>>,
     used: BTreeMap<Excuse, u64>,
@@ -143,6 +148,7 @@ impl Oracle {
         let past = known.clone();
         known.insert(*token);
         let edit = Known {
+            author: *author,
             path: path.clone(),
             root: root(path.as_str()).to_owned(),
             seen,
@@ -197,9 +203,14 @@ impl Oracle {
         self.revived.insert(path.clone());
     }
 
-    /// How many edits a crash made up.
-    pub fn phantoms(&self) -> u32 {
-        self.phantoms
+    /// Something happened that a relay leaves room for no more than for crossing edits.
+    pub fn blur(&mut self) {
+        self.is_inexact = true;
+    }
+
+    /// Whether what edits made is the exact end, if they never crossed.
+    pub fn is_exact(&self) -> bool {
+        self.phantoms == 0 && !self.is_inexact
     }
 
     /// How many edits there were.
@@ -254,14 +265,20 @@ impl Oracle {
     }
 
     /// I-2: a line that an edit dropped does not come back to the file by itself. It may come back
-    /// through an edit of the same file that has the line and did not know of the dropping.
+    /// through an edit of the same file that has the line and did not know of the dropping. Nobody may
+    /// ever hear of what the device `stranded` did.
     pub fn check_nothing_resurrected(
         &mut self,
         path: &FilePath,
         current: &BTreeSet<Token>,
+        stranded: Author,
     ) -> Result<(), String> {
         let edits = &self.edits;
-        for (id, edit) in edits.iter().filter(|(_, edit)| edit.path == *path) {
+        let lasting = edits.iter().filter(|(_, edit)| {
+            let is_stranded = edit.author.is_some() && edit.author == stranded;
+            edit.path == *path && edit.told == Told::Saved && !is_stranded
+        });
+        for (id, edit) in lasting {
             for token in current.iter().filter(|token| edit.dropped(**token)) {
                 let others = edits.iter().filter(|(other, keeper)| {
                     *other != id && keeper.path == *path && !edit.past.contains(other)

@@ -71,8 +71,13 @@ impl Carrier {
         })?;
         let response = match outcome {
             HubOutcome::Done(stored) => Response::Stored(stored.unwrap_or(tag)),
-            // The answer to an earlier attempt was lost: exactly this is stored already.
-            HubOutcome::ConditionFailed(Some(there)) if there == tag => Response::Stored(tag),
+            // The answer to an earlier attempt was lost: exactly this is stored already. What is not
+            // encrypted may be somebody else's version with the same bytes: it is read to find out.
+            HubOutcome::ConditionFailed(Some(there))
+                if there == tag && format.encryption == Encryption::Ecies =>
+            {
+                Response::Stored(tag)
+            }
             HubOutcome::ConditionFailed(there) => return Ok(Response::ConditionFailed(there)),
             HubOutcome::Absent => return Ok(Response::ConditionFailed(None)),
         };
