@@ -170,14 +170,19 @@ fn plan_file(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
             Local::File(_) | Local::Deleted { .. } => plan_local_change(entry),
         };
     }
-    if holds_same(entry, remote) {
+    if entry.local.version() == Some(remote.version) && holds_same(entry, remote) {
         return Step::Rebase(Rebase::Same);
     }
+    // The same bytes are not the same version: they may be from before a delete that the device knows
+    // of, and what its user wrote again after that is newer than what the hub shows.
     if is_suspect(entry, remote) {
         return Step::Recheck;
     }
     if is_included(entry, remote, own) {
         return Step::Rebase(Rebase::Behind);
+    }
+    if holds_same(entry, remote) {
+        return Step::Rebase(Rebase::Same);
     }
     match &entry.local {
         Local::File(_) if went_back(entry, remote) => Step::Merge(Origins::Unknown),

@@ -17,10 +17,10 @@ type Tree = BTreeMap<FilePath, ContentHash>;
 
 impl World {
     pub(crate) fn check_end(&mut self) -> Result<(), String> {
-        let newer = self.newer_paths();
+        let stuck = self.stuck_paths();
         let on_hub = self.tree_on_hub();
         for number in self.sound() {
-            self.check_device(number, &on_hub, &newer)?;
+            self.check_device(number, &on_hub, &stuck)?;
         }
         self.check_copies(&on_hub)?;
         if self.is_exact() {
@@ -42,18 +42,18 @@ impl World {
         &self,
         number: usize,
         on_hub: &Tree,
-        newer: &BTreeSet<FilePath>,
+        stuck: &BTreeSet<FilePath>,
     ) -> Result<(), String> {
         let device = &self.devices[number];
         let status = device.engine.status();
-        // A file of a newer format is left alone, and so is what the device has there (I-18).
-        if status.parked > newer.len() {
+        // A file that nobody can read is left alone, and so is what the device has there (I-18).
+        if status.parked > stuck.len() {
             return Err(format!(
                 "I-16: device {number} has {} parked",
                 status.parked
             ));
         }
-        if status.pending > newer.len() {
+        if status.pending > stuck.len() {
             return Err(format!(
                 "L-2: device {number} still has {} pending",
                 status.pending
@@ -61,7 +61,7 @@ impl World {
         }
         let without = |tree: &Tree| {
             let mut tree = tree.clone();
-            tree.retain(|path, _| !newer.contains(path));
+            tree.retain(|path, _| !stuck.contains(path));
             tree
         };
         let tree = device.files();
@@ -85,16 +85,22 @@ impl World {
         Ok(())
     }
 
-    /// Paths that hold what only a newer program understands.
-    fn newer_paths(&self) -> BTreeSet<FilePath> {
-        let objects = self.hub.objects().iter();
-        objects
-            .filter(|(_, object)| {
-                let header = object.header.as_deref();
-                header.is_some_and(|header| header.form == Form::Newer)
-            })
-            .map(|(path, _)| path.clone())
-            .collect()
+    /// Paths that hold what only a newer program understands, or a torn upload whose writer's disk is
+    /// gone, so that nobody can repair it.
+    fn stuck_paths(&mut self) -> BTreeSet<FilePath> {
+        let mut stuck = BTreeSet::new();
+        for (path, object) in self.hub.objects() {
+            let Some(header) = object.header.as_deref() else {
+                continue;
+            };
+            if header.form == Form::Newer {
+                stuck.insert(path.clone());
+            } else if header.digest != ContentHash::of(&object.bytes) {
+                stuck.insert(path.clone());
+                self.oracle.note_torn();
+            }
+        }
+        stuck
     }
 
     /// I-14: of n versions of a file at most n - 1 are copies.

@@ -51,6 +51,8 @@ pub enum Excuse {
     Swept,
     /// A line is lost that was on one disk alone when that was restored or thrown away.
     DiskLost,
+    /// A file stays torn: the writer of a cut upload lost its disk, or never comes back.
+    Torn,
     /// A line came back where the edit that dropped it crossed another edit of the file that did not
     /// have the line itself: what that one was merged with had it.
     Crossed,
@@ -201,6 +203,11 @@ impl Oracle {
     /// What was removed from this path without a trace may come back.
     pub fn revive(&mut self, path: &FilePath) {
         self.revived.insert(path.clone());
+    }
+
+    /// A file stays torn.
+    pub fn note_torn(&mut self) {
+        *self.used.entry(Excuse::Torn).or_default() += 1;
     }
 
     /// Something happened that a relay leaves room for no more than for crossing edits.
