@@ -75,6 +75,11 @@ impl Clock {
         self.last = self.last.max(effective(remote, now_ms));
     }
 
+    /// Passes over so many values.
+    pub fn skip(&mut self, ticks: u64) {
+        self.last = Hlc::from_u64(self.last.as_u64().saturating_add(ticks));
+    }
+
     /// Returns by how much this clock runs ahead of the wall clock, in milliseconds.
     ///
     /// A lead of more than [`FUTURE_MS_MAX`] means that the wall clock was set back by that much.

@@ -4,6 +4,7 @@
 
 use gaia::etag::ETag;
 
+use crate::state::ANCESTORS_MAX;
 use crate::state::Base;
 use crate::state::Entry;
 use crate::state::Local;
@@ -191,6 +192,7 @@ fn plan_file(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
         Local::File(local) if remote.ancestors.contains(&local.version) => {
             Step::Pull(Reason::Succeeds)
         }
+        Local::File(_) if is_unrelated(entry, remote) => Step::Merge(Origins::Unknown),
         Local::File(_) => Step::Merge(Origins::Base),
         Local::Deleted { .. } => Step::Pull(Reason::EditBeatsDelete),
     }
@@ -230,6 +232,17 @@ fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
     remote.origin == Origin::Header
         && entry.base.file().is_some_and(|base| {
             remote.version <= base.version && !remote.ancestors.contains(&base.version)
+        })
+}
+
+/// Whether the fetched file was made by a device that did not know of the base: it is another file of
+/// that name, made after somebody deleted the one that the device knows. What it lacks was not
+/// deleted from it (I-1).
+fn is_unrelated(entry: &Entry, remote: &RemoteFile) -> bool {
+    remote.origin == Origin::Header
+        && remote.ancestors.as_slice().len() < ANCESTORS_MAX
+        && entry.base.file().is_some_and(|base| {
+            remote.version != base.version && !remote.ancestors.contains(&base.version)
         })
 }
 

@@ -165,6 +165,10 @@ impl Settings {
         let mut hub = HubSettings::draw(rng);
         // A hub that tells no tags has everything read at every look, also what nobody can read.
         hub.tags |= rates.contains_key(&Fault::NewerFormat);
+        if !hub.tags {
+            // Where reads are the only evidence, a cache cannot be told from the hub.
+            rates.remove(&Fault::StaleRead);
+        }
         Self {
             devices,
             paths: draw_paths(rng),

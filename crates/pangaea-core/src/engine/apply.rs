@@ -8,6 +8,7 @@ use super::LocalFiles;
 use super::local::log_row;
 use super::step::base_of;
 use crate::commit::Action;
+use crate::commit::Cause;
 use crate::io::Event;
 use crate::state::Base;
 use crate::state::Entry;
@@ -67,6 +68,11 @@ impl Engine {
             return None;
         }
         let (target, version) = (target.clone(), target.local.version()?);
+        // An edit that gave way goes to history, as it would have without the crash. Its content was
+        // kept when the merge was made.
+        if !self.entries.get(path).is_some_and(Entry::is_clean) {
+            self.keep_replaced(path, Cause::Lost, now_ms);
+        }
         self.clear_pending(path);
         self.update(path, |entry| reach(entry, target));
         if !self.entries.get(path).is_some_and(Entry::is_clean) {

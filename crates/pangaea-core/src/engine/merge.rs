@@ -126,7 +126,7 @@ impl Engine {
             Keep::New { content, size } => {
                 let announced = self.announced_merge(path, content, theirs.version);
                 let file = announced.unwrap_or_else(|| {
-                    self.clock.observe(theirs.version.clock, now_ms);
+                    self.observe(theirs.version.clock, now_ms);
                     let version = self.next_version(now_ms);
                     let parents = [theirs.version, ours.version].into_iter();
                     let sides = [&theirs.ancestors, &ours.ancestors].into_iter();

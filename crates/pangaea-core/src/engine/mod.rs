@@ -57,6 +57,9 @@ use self::step::Sending;
 /// The time stamps that one life of a replica passes over at its beginning.
 const LIFE_TICKS_MAX: u64 = 0xFF_FFFF;
 
+/// The time stamps that one life passes over after each that it observes.
+const OBSERVED_TICKS_MAX: u64 = 0xFFFF;
+
 /// Where the local files lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalFiles {
@@ -180,9 +183,10 @@ impl Engine {
         // A device that is restored from an image, with its clock behind what the image remembers,
         // would give the names of its forgotten versions to other content. Each life begins somewhere
         // else within the next quarter of a second.
-        let first = Hlc::from_u64(last.as_u64().saturating_add(options.seed & LIFE_TICKS_MAX));
+        let mut clock = Clock::new(options.device, last);
+        clock.skip(options.seed & LIFE_TICKS_MAX);
         let mut engine = Self {
-            clock: Clock::new(options.device, first),
+            clock,
             own_last: last,
             sequence: counters.map_or(0, |counters| counters.sequence),
             policy: Policy::default(),
@@ -343,6 +347,16 @@ impl Engine {
                 .get(path)
                 .is_some_and(|entry| entry.pending.is_some())
         });
+    }
+
+    /// Takes note of another device's time stamp.
+    fn observe(&mut self, remote: Hlc, now_ms: u64) {
+        let before = self.clock.last();
+        self.clock.observe(remote, now_ms);
+        if self.clock.last() != before {
+            // A later life of a restored device may observe the same again.
+            self.clock.skip(self.options.seed & OBSERVED_TICKS_MAX);
+        }
     }
 
     /// Names a new version of this device's.

@@ -141,7 +141,7 @@ impl Engine {
     /// Makes the local state a successor of `earlier`, in name and in order. That is a new version:
     /// what the old name stands for may be known elsewhere, and never changes.
     fn succeed(&mut self, path: &FilePath, earlier: VersionId, now_ms: u64) {
-        self.clock.observe(earlier.clock, now_ms);
+        self.observe(earlier.clock, now_ms);
         let Some(entry) = self.entries.get(path) else {
             return;
         };

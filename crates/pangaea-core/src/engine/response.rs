@@ -164,7 +164,7 @@ impl Engine {
     }
 
     fn note_fetched(&mut self, path: &FilePath, remote: Box<RemoteFile>, now_ms: u64) {
-        self.clock.observe(remote.version.clock, now_ms);
+        self.observe(remote.version.clock, now_ms);
         if let Some(entry) = self.entries.get_mut(path) {
             match &entry.remote {
                 // The hub told of just this: two of its answers agree.
@@ -284,6 +284,10 @@ impl Engine {
             return;
         };
         let same = tag.is_some() && tag.as_ref() == entry.base.tag();
+        if tag.is_none() {
+            // What was read before is borne out by nothing in this: two reads may come from one cache.
+            entry.suspect = None;
+        }
         entry.remote = Remote::Seen(if same { None } else { tag });
         let setbacks = self.setbacks.entry(path.clone()).or_default();
         *setbacks = setbacks.saturating_add(1);

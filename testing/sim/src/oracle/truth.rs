@@ -2,6 +2,7 @@
 //! there, no base goes backwards, and a version's name stands for one content for ever.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use gaia::path::FilePath;
 use pangaea_core::state::Base;
@@ -19,6 +20,8 @@ use crate::hub::Object;
 pub struct Truth {
     /// How far in the hub's history each device's base of a path is.
     bases: BTreeMap<(usize, FilePath), (VersionId, u64)>,
+    /// Paths whose history on the hub is not one line any more.
+    rewound: BTreeSet<FilePath>,
     /// What each name of a version stands for.
     names: BTreeMap<(FilePath, VersionId), ContentHash>,
 }
@@ -27,6 +30,12 @@ impl Truth {
     /// A device's disk was replaced: what it knew before does not bind it.
     pub fn forget(&mut self, device: usize) {
         self.bases.retain(|(other, _), _| *other != device);
+    }
+
+    /// The hub was set back at this path: versions that it forgot may still be in some cache, and
+    /// nothing tells that they are not the newest.
+    pub fn rewind(&mut self, path: &FilePath) {
+        self.rewound.insert(path.clone());
     }
 
     /// Judges what a device has stored.
@@ -92,6 +101,7 @@ impl Truth {
         };
         if let Some((known, at)) = before
             && found.at < *at
+            && !self.rewound.contains(path)
         {
             return Err(format!(
                 "I-5: device {device} went back from {known} of {path} to {version}"
