@@ -340,11 +340,11 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    /// Whether a restart, or another edit, is a reason to try again.
+    /// Whether a restart, perhaps of a newer program, or another edit is a reason to try again.
     pub fn is_retried_at_start(self) -> bool {
         match self {
-            Self::Refused | Self::Device | Self::Damaged => true,
-            Self::Newer | Self::Undecided | Self::Ignored => false,
+            Self::Refused | Self::Device | Self::Damaged | Self::Newer => true,
+            Self::Undecided | Self::Ignored => false,
         }
     }
 }

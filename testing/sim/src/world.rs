@@ -291,13 +291,13 @@ impl World {
             if is_other {
                 let lost = crate::content::tokens(&object.bytes);
                 self.oracle.wipe(lost, Excuse::RolledBack);
-                self.oracle.revive(path);
+                self.oracle.rewind(path);
                 self.truth.rewind(path);
             }
         }
         let back: Vec<FilePath> = self.hub.objects().keys().cloned().collect();
         for path in back.iter().filter(|path| !before.contains_key(*path)) {
-            self.oracle.revive(path);
+            self.oracle.rewind(path);
             self.truth.rewind(path);
         }
         true

@@ -128,7 +128,7 @@ impl Engine {
             None => self.entries.entry(path.clone()).or_default(),
         };
         let problem = entry.problem.as_ref().and_then(|it| it.tag.as_ref());
-        if problem.is_some() && problem != file.tag.as_ref() {
+        if problem.is_some() && file.tag.is_some() && problem != file.tag.as_ref() {
             entry.problem = None;
             self.commit.entries.insert(path.clone());
             self.make_ready(path);
@@ -155,7 +155,8 @@ impl Engine {
             return;
         }
         if let Some(problem) = &entry.problem {
-            if problem.tag.is_some() && problem.tag == file.tag {
+            // A listing without tags says nothing new of it.
+            if problem.tag.is_some() && (file.tag.is_none() || problem.tag == file.tag) {
                 return;
             }
             entry.problem = None;

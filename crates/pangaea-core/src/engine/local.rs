@@ -87,6 +87,13 @@ impl Engine {
         Some(version)
     }
 
+    /// The whole folder was looked at, and every difference handed in: what was announced before a
+    /// restart and not found there was never made.
+    pub fn handle_folder_scanned(&mut self) {
+        let paths = std::mem::take(&mut self.unscanned);
+        self.ready.extend(paths);
+    }
+
     /// A person chose between the versions of a path that was held for a decision.
     pub fn handle_decision(&mut self, path: &FilePath, choice: Choice) {
         self.decisions.insert(path.clone(), choice);

@@ -123,6 +123,9 @@ pub struct Engine {
     ready: BTreeSet<FilePath>,
     /// Paths that are left alone for a while.
     waiting: BTreeMap<FilePath, Delay>,
+    /// Paths whose folder may show what was announced before a restart: nothing is planned for them
+    /// before the folder was looked at.
+    unscanned: BTreeSet<FilePath>,
     /// How often in a row a path had to wait or was refused, in this process.
     setbacks: BTreeMap<FilePath, u32>,
     in_flight: BTreeMap<RequestId, InFlight>,
@@ -194,6 +197,7 @@ impl Engine {
             journal: BTreeMap::new(),
             ready: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            unscanned: BTreeSet::new(),
             setbacks: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             busy: BTreeMap::new(),
@@ -229,6 +233,9 @@ impl Engine {
             }
             if !entry.is_clean() || entry.pending.is_some() {
                 engine.ready.insert(path.clone());
+            }
+            if entry.applying.is_some() && engine.options.local_files == LocalFiles::InFolder {
+                engine.unscanned.insert(path.clone());
             }
         }
         engine

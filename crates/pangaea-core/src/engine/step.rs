@@ -58,7 +58,8 @@ impl Engine {
                 self.ready.remove(path);
                 return None;
             };
-            if self.busy.contains_key(path) || entry.problem.is_some() {
+            let is_settled = entry.problem.is_none() && !self.unscanned.contains(path);
+            if self.busy.contains_key(path) || !is_settled {
                 self.ready.remove(path);
                 return None;
             }

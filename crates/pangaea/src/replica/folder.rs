@@ -55,7 +55,9 @@ impl Replica {
             notes: std::mem::take(&mut scan.notes),
             unsettled: scan.unsettled.clone(),
         };
-        self.take_scan(scan).await
+        self.take_scan(scan).await?;
+        self.engine.handle_folder_scanned();
+        Ok(())
     }
 
     /// Looks at some paths again.

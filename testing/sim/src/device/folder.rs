@@ -49,6 +49,7 @@ impl Device {
                 self.hand_in_edit(&path, content, world_ms);
             }
         }
+        self.engine.handle_folder_scanned();
         self.store(chance)
     }
 

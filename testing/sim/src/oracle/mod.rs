@@ -46,6 +46,9 @@ pub enum Excuse {
     Overwritten,
     /// A line is lost that was on the hub alone when it was restored from a backup.
     RolledBack,
+    /// A line is lost that an edit brought back which had been dropped before, on a hub that was then
+    /// set back to just those bytes: against that, the edit changed nothing.
+    SetBack,
     /// A line is lost that came to a stock hub between the look and the delete of a device that removed
     /// an old stand-in for a deleted file.
     Swept,
@@ -114,6 +117,7 @@ pub struct Oracle {
     /// Lines that may be gone from everywhere, and why.
     wiped: BTreeMap<Token, Excuse>,
     revived: BTreeSet<FilePath>,
+    rewound: BTreeSet<FilePath>,
     phantoms: u32,
     is_inexact: bool,
     /// What each path holds if edits never cross; none if it was deleted.
@@ -220,6 +224,12 @@ impl Oracle {
         self.phantoms == 0 && !self.is_inexact
     }
 
+    /// The hub was set back at this path.
+    pub fn rewind(&mut self, path: &FilePath) {
+        self.revive(path);
+        self.rewound.insert(path.clone());
+    }
+
     /// How many edits there were.
     pub fn count(&self) -> usize {
         self.edits.len()
@@ -257,8 +267,10 @@ impl Oracle {
                 if is_dropped {
                     continue;
                 }
-                match self.wiped.get(token) {
-                    Some(excuse) => *self.used.entry(*excuse).or_default() += 1,
+                let is_old = token != id && self.rewound.contains(&edit.path);
+                let excuse = self.wiped.get(token).copied();
+                match excuse.or(is_old.then_some(Excuse::SetBack)) {
+                    Some(excuse) => *self.used.entry(excuse).or_default() += 1,
                     None => {
                         return Err(format!(
                             "I-1: line {token}, kept by the acknowledged edit {id} of {}, is nowhere",
