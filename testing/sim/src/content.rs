@@ -62,13 +62,7 @@ pub fn render(path: &str, lines: &[Token]) -> Bytes {
 }
 
 /// What a simple deed makes of a file; none: it is deleted.
-pub fn edited(
-    path: &str,
-    before: &[u8],
-    deed: Deed,
-    token: Token,
-    rng: &mut Rng,
-) -> Option<Bytes> {
+pub fn edited(path: &str, before: &[u8], deed: Deed, token: Token, rng: &mut Rng) -> Option<Bytes> {
     let mut list = lines(before);
     match deed {
         Deed::Delete | Deed::DeleteTree => return None,

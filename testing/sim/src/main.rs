@@ -176,7 +176,11 @@ fn run(first: u64, arguments: &Arguments) -> Tally {
         let mut all = Tally::default();
         for thread in running {
             // A panic of a world is a finding like any other: it ends the program with its message.
-            all.add(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            all.add(
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            );
         }
         all.failures.sort();
         all

@@ -65,6 +65,16 @@ impl World {
                 "L-3: device {device} asks the hub earlier than it said"
             ));
         }
+        if let Request::Push { path, file, .. } = &request {
+            let stored = sender.stored_entries().get(path);
+            let stored = stored.and_then(|entry| entry.local.version());
+            if stored != Some(file.version) {
+                return Err(format!(
+                    "I-10: device {device} sends {} of {path} before it is stored",
+                    file.version
+                ));
+            }
+        }
         self.requests += 1;
         let begun = sender.begin(&request, self.hub.is_ours(), &self.contents);
         let is_unreadable = matches!(request, Request::Push { .. })
@@ -272,7 +282,9 @@ impl World {
             return Ok(());
         }
         let now_ms = device.now_ms(self.now_ms);
-        device.engine.handle_response(late.id, late.response, now_ms);
+        device
+            .engine
+            .handle_response(late.id, late.response, now_ms);
         let (number, id) = (late.device, late.id);
         self.note(|| format!("device {number} gets {id:?} once more"));
         self.step_device(number)

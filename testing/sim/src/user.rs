@@ -87,8 +87,7 @@ impl World {
             }
             Deed::Copy => {
                 let files = self.devices[device].files().into_keys();
-                let copies: Vec<FilePath> =
-                    files.filter(|path| is_copy(path.as_str())).collect();
+                let copies: Vec<FilePath> = files.filter(|path| is_copy(path.as_str())).collect();
                 if !copies.is_empty() {
                     let copy = copies[self.rng.index(copies.len())].clone();
                     let deed = [Deed::Append, Deed::Replace, Deed::Delete][self.rng.index(3)];

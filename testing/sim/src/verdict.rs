@@ -107,12 +107,16 @@ impl World {
     fn check_copies(&self, on_hub: &Tree) -> Result<(), String> {
         let mut copies: BTreeMap<&str, usize> = BTreeMap::new();
         for path in on_hub.keys().filter(|path| is_copy(path.as_str())) {
-            *copies.entry(crate::oracle::root(path.as_str())).or_default() += 1;
+            *copies
+                .entry(crate::oracle::root(path.as_str()))
+                .or_default() += 1;
         }
         for (root, count) in copies {
             let edits = self.oracle.count_at(root);
             if count >= edits.max(1) {
-                return Err(format!("I-14: {count} copies of {root} after {edits} edits"));
+                return Err(format!(
+                    "I-14: {count} copies of {root} after {edits} edits"
+                ));
             }
         }
         Ok(())

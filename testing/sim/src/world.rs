@@ -24,6 +24,7 @@ use crate::oracle::Oracle;
 use crate::oracle::Sight;
 use crate::oracle::Told;
 use crate::oracle::Truth;
+use crate::oracle::Who;
 use crate::rng::Rng;
 use crate::schedule::Act;
 use crate::schedule::Ask;
@@ -120,7 +121,9 @@ impl World {
         let paths = settings.paths.iter();
         Self {
             rng: Rng::new(schedule.seed),
-            paths: paths.filter_map(|path| FilePath::parse(path).ok()).collect(),
+            paths: paths
+                .filter_map(|path| FilePath::parse(path).ok())
+                .collect(),
             faults: Faults::new(&settings.rates),
             planted,
             now_ms: 1_700_000_000_000,
@@ -421,7 +424,12 @@ impl World {
         if device.engine.status().pending > entries.len() + 1 {
             return Err(format!("device {number}: the journal grows without bound"));
         }
-        self.truth.check(number, entries, &self.hub)
+        let who = Who {
+            device: number,
+            id: device.id(),
+            life: device.stored_in_life,
+        };
+        self.truth.check(who, entries, &self.hub)
     }
 
     /// Takes numbers into the digest.

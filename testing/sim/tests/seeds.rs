@@ -1,56 +1,99 @@
-//! The simulator's own tests: clean seeds stay clean, every fault strikes, a seed tells the same
-//! story twice, and every planted bug is found.
+//! The simulator's own tests: clean seeds stay clean, everything that can happen happens, a seed
+//! tells the same story in every process, kept schedules pass, and planted bugs are found.
 
-use std::collections::BTreeMap;
+use std::process::Command;
 
-use pangaea_sim::Fault;
 use pangaea_sim::Mutant;
+use pangaea_sim::Planted;
+use pangaea_sim::Schedule;
 use pangaea_sim::Trace;
-use pangaea_sim::run;
+use pangaea_sim::campaign::Tally;
+use pangaea_sim::play;
+use pangaea_sim::shrink::promise;
+use pangaea_sim::shrink::shrink;
 
 /// Enough to be 95 % sure that fewer than one seed in a thousand fails.
 const CLEAN_SEEDS: u64 = 3_000;
 /// How many seeds a planted bug may survive.
-const MUTANT_SEEDS: u64 = 2_000;
+const MUTANT_SEEDS: u64 = 3_000;
 
 #[test]
-fn clean_seeds_break_no_promise_and_every_fault_strikes() {
-    let mut struck: BTreeMap<Fault, u64> = BTreeMap::new();
+fn clean_seeds_break_no_promise_and_everything_happens() {
+    let mut tally = Tally::default();
     for seed in 0..CLEAN_SEEDS {
-        let report = run(seed, None, Trace::Digest);
-        if let Some(failure) = report.failure {
-            panic!(
-                "{failure}\nsettings: {:?}\nreplay: cargo run -p pangaea-sim -- --seed {seed} --trace",
-                report.settings
-            );
-        }
-        for (fault, count) in report.faults {
-            *struck.entry(fault).or_default() += u64::from(count);
-        }
+        tally.play(seed, Planted::default());
     }
-    for (fault, _) in Fault::ALL {
-        let count = struck.get(&fault).copied().unwrap_or(0);
-        assert!(
-            count > CLEAN_SEEDS / 10,
-            "{fault:?} struck {count} times only"
-        );
+    if let Some((seed, failure)) = tally.failures.first() {
+        panic!("{failure}\nreplay: cargo run -p pangaea-sim -- --seed {seed} --shrink");
+    }
+    assert_eq!(tally.missing(), Vec::<String>::new(), "never came up");
+}
+
+#[test]
+fn a_seed_tells_the_same_story_in_every_process() {
+    for seed in [1, 77, 5_000] {
+        let schedule = Schedule::draw(seed);
+        let told = play(&schedule, Planted::default(), Trace::Keep);
+        let again = play(&schedule, Planted::default(), Trace::Digest);
+        assert_eq!(told.digest, again.digest, "seed {seed}");
+        assert!(!told.trace.is_empty() && again.trace.is_empty());
+        for _ in 0..2 {
+            let program = env!("CARGO_BIN_EXE_pangaea-sim");
+            let number = seed.to_string();
+            let output = Command::new(program)
+                .args(["--seed", &number, "--digest"])
+                .output()
+                .expect("the simulator starts");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(said.trim(), format!("{:016x}", told.digest), "seed {seed}");
+        }
     }
 }
 
 #[test]
-fn a_seed_tells_the_same_story_twice() {
-    for seed in 0..50 {
-        let (first, second) = (run(seed, None, Trace::Keep), run(seed, None, Trace::Digest));
-        assert_eq!(first.digest, second.digest, "seed {seed}");
-        assert!(!first.trace.is_empty());
+fn kept_schedules_pass() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schedules");
+    let mut played = 0;
+    for file in std::fs::read_dir(folder).expect("the schedules are there") {
+        let path = file.expect("a file").path();
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let schedule: Schedule = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let failure = play(&schedule, Planted::default(), Trace::Digest).failure;
+        assert_eq!(failure, None, "{}", path.display());
+        played += 1;
     }
+    assert!(played > 0);
 }
 
 #[test]
-fn every_planted_bug_is_found() {
+fn every_bug_planted_into_the_shell_is_found() {
+    let mut survivors = Vec::new();
     for mutant in Mutant::ALL {
-        let is_found =
-            (0..MUTANT_SEEDS).any(|seed| run(seed, Some(mutant), Trace::Digest).failure.is_some());
-        assert!(is_found, "{mutant:?} survived {MUTANT_SEEDS} seeds");
+        let planted = Planted(Some(mutant));
+        let is_found = (0..MUTANT_SEEDS).any(|seed| {
+            let schedule = Schedule::draw(seed);
+            play(&schedule, planted, Trace::Digest).failure.is_some()
+        });
+        if !is_found {
+            survivors.push(mutant);
+        }
     }
+    assert_eq!(survivors, Vec::new(), "survived {MUTANT_SEEDS} seeds");
+}
+
+#[test]
+fn a_shrunk_schedule_breaks_the_same_promise_and_survives_its_file() {
+    let planted = Planted(Some(Mutant::DropLoser));
+    let failing = (0..MUTANT_SEEDS)
+        .map(Schedule::draw)
+        .find_map(|schedule| Some((play(&schedule, planted, Trace::Digest).failure?, schedule)));
+    let (failure, schedule) = failing.expect("the bug is found");
+    let small = shrink(&schedule, planted);
+    assert!(small.steps.len() < schedule.steps.len() / 4);
+    let text = serde_json::to_string(&small).expect("JSON");
+    let read: Schedule = serde_json::from_str(&text).expect("a schedule");
+    assert_eq!(read, small);
+    let again = play(&read, planted, Trace::Digest).failure;
+    assert_eq!(again.as_deref().map(promise), Some(promise(&failure)));
 }

@@ -133,6 +133,8 @@ pub struct Device {
     pub not_before_ms: u64,
     /// Commits that were stored.
     pub commits: u64,
+    /// The life in which the last one was.
+    pub stored_in_life: u32,
 }
 
 /// The policies of every world: each strategy has a kind of path.
@@ -180,6 +182,7 @@ impl Device {
             kept: None,
             not_before_ms: 0,
             commits: 0,
+            stored_in_life: 0,
         };
         device.load();
         device

@@ -71,6 +71,7 @@ impl Device {
 
     fn apply_commit(&mut self, commit: Commit) {
         self.commits += 1;
+        self.stored_in_life = self.life;
         self.disk.logged += commit.log.len();
         for (path, mut entry) in commit.entries {
             if entry.is_blank() {
@@ -206,9 +207,7 @@ impl Device {
     }
 
     /// All entries of the store.
-    pub fn stored_entries(
-        &self,
-    ) -> &BTreeMap<gaia::path::FilePath, pangaea_core::state::Entry> {
+    pub fn stored_entries(&self) -> &BTreeMap<gaia::path::FilePath, pangaea_core::state::Entry> {
         &self.disk.entries
     }
 }

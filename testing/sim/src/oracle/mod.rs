@@ -13,6 +13,7 @@ use crate::content::Token;
 use crate::content::tokens;
 
 pub use self::truth::Truth;
+pub use self::truth::Who;
 
 /// Who made an edit: a device's number, or none for a program that is no replica.
 pub type Author = Option<usize>;
@@ -181,8 +182,7 @@ impl Oracle {
     /// An image of a device's disk is taken.
     pub fn take_image(&mut self, device: usize) {
         let memory = self.known.get(&Some(device)).cloned();
-        self.images
-            .insert(Some(device), memory.unwrap_or_default());
+        self.images.insert(Some(device), memory.unwrap_or_default());
     }
 
     /// A device knows again what it knew when the image was taken, or nothing.
@@ -302,7 +302,10 @@ impl Oracle {
                 let others = edits.iter().filter(|(other, keeper)| {
                     *other != id && keeper.path == *path && !edit.past.contains(other)
                 });
-                if others.clone().any(|(_, keeper)| keeper.kept.contains(token)) {
+                if others
+                    .clone()
+                    .any(|(_, keeper)| keeper.kept.contains(token))
+                {
                     continue;
                 }
                 let crossed = others.clone().any(|(_, keeper)| !keeper.past.contains(id));
@@ -315,7 +318,9 @@ impl Oracle {
                 } else if self.is_doubtful(edit, *token) {
                     Excuse::Doubtful
                 } else {
-                    return Err(format!("I-2: line {token} came back to {path} after edit {id}"));
+                    return Err(format!(
+                        "I-2: line {token} came back to {path} after edit {id}"
+                    ));
                 };
                 *self.used.entry(excuse).or_default() += 1;
             }
@@ -326,7 +331,10 @@ impl Oracle {
     /// Whether what an edit builds upon holds a line that somebody saw unrecorded: then nothing
     /// tells the line's author that the edit came after it.
     fn is_doubtful(&self, edit: &Known, token: Token) -> bool {
-        let past = edit.past.iter().filter_map(|earlier| self.edits.get(earlier));
+        let past = edit
+            .past
+            .iter()
+            .filter_map(|earlier| self.edits.get(earlier));
         past.into_iter()
             .any(|earlier| earlier.sight == Sight::Unrecorded && earlier.seen.contains(&token))
     }

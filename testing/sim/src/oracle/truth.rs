@@ -7,13 +7,33 @@ use std::collections::BTreeSet;
 use gaia::path::FilePath;
 use pangaea_core::state::Base;
 use pangaea_core::state::Entry;
+use pangaea_core::state::LocalFile;
 use pangaea_core::version::ContentHash;
+use pangaea_core::version::DeviceId;
 use pangaea_core::version::VersionId;
 
 use crate::header::Form;
 use crate::header::version_of;
 use crate::hub::Hub;
 use crate::hub::Object;
+
+/// Whose store is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Who {
+    /// The number of the device.
+    pub device: usize,
+    /// Its name for others.
+    pub id: DeviceId,
+    /// Which of its lives.
+    pub life: u32,
+}
+
+#[derive(Debug)]
+struct Given {
+    life: u32,
+    now: VersionId,
+    before: Option<VersionId>,
+}
 
 /// The memory of the judge.
 #[derive(Debug, Default)]
@@ -22,6 +42,8 @@ pub struct Truth {
     bases: BTreeMap<(usize, FilePath), (VersionId, u64)>,
     /// Paths whose history on the hub is not one line any more.
     rewound: BTreeSet<FilePath>,
+    /// The greatest names that each device gave out: in its life at the moment, and before that.
+    given: BTreeMap<usize, Given>,
     /// What each name of a version stands for.
     names: BTreeMap<(FilePath, VersionId), ContentHash>,
 }
@@ -30,6 +52,7 @@ impl Truth {
     /// A device's disk was replaced: what it knew before does not bind it.
     pub fn forget(&mut self, device: usize) {
         self.bases.retain(|(other, _), _| *other != device);
+        self.given.remove(&device);
     }
 
     /// The hub was set back at this path: versions that it forgot may still be in some cache, and
@@ -41,26 +64,58 @@ impl Truth {
     /// Judges what a device has stored.
     pub fn check(
         &mut self,
-        device: usize,
+        who: Who,
         entries: &BTreeMap<FilePath, Entry>,
         hub: &Hub,
     ) -> Result<(), String> {
         for (path, entry) in entries {
-            self.check_base(device, path, &entry.base, hub)?;
-            // What a program without versions writes has a stand-in for a name, which a torn write
-            // shares with the whole one.
-            if let Some(file) = entry.local.file()
-                && !file.version.device.is_foreign()
-            {
-                let name = (path.clone(), file.version);
-                let known = self.names.entry(name).or_insert(file.content);
-                if *known != file.content {
-                    return Err(format!(
-                        "I-13: {} of {path} stands for two contents on device {device}",
-                        file.version
-                    ));
+            self.check_base(who.device, path, &entry.base, hub)?;
+            // What was announced for the folder has its name already.
+            let announced = entry.applying.as_deref().map(|target| &target.local);
+            for file in [Some(&entry.local), announced].into_iter().flatten() {
+                if let Some(file) = file.file() {
+                    self.check_name(who, path, file)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn check_name(&mut self, who: Who, path: &FilePath, file: &LocalFile) -> Result<(), String> {
+        // What a program without versions writes has a stand-in for a name, which a torn write
+        // shares with the whole one.
+        if file.version.device.is_foreign() {
+            return Ok(());
+        }
+        let name = (path.clone(), file.version);
+        if let Some(known) = self.names.get(&name) {
+            if *known == file.content {
+                return Ok(());
+            }
+            return Err(format!(
+                "I-13: {} of {path} stands for two contents on device {}",
+                file.version, who.device
+            ));
+        }
+        self.names.insert(name, file.content);
+        if file.version.device != who.id {
+            return Ok(());
+        }
+        let given = self.given.entry(who.device).or_insert(Given {
+            life: who.life,
+            now: file.version,
+            before: None,
+        });
+        if given.life != who.life {
+            given.before = Some(given.now);
+            given.life = who.life;
+        }
+        given.now = given.now.max(file.version);
+        if given.before.is_some_and(|before| before >= file.version) {
+            return Err(format!(
+                "I-13: device {} names {} of {path} after it gave out {:?} in an earlier life",
+                who.device, file.version, given.before
+            ));
         }
         Ok(())
     }
@@ -73,7 +128,10 @@ impl Truth {
         hub: &Hub,
     ) -> Result<(), String> {
         let (version, is_there): (VersionId, &dyn Fn(&Object) -> bool) = match base {
-            Base::Unknown | Base::Gone { tombstone: None, .. } => return Ok(()),
+            Base::Unknown
+            | Base::Gone {
+                tombstone: None, ..
+            } => return Ok(()),
             Base::File(base) => (base.version, &|object| {
                 object.tag == base.tag && version_of(object) == base.version
             }),
