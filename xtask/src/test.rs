@@ -23,6 +23,9 @@ pub fn run() -> Result<()> {
     steps.step("programs", || passed(check("build --workspace --bins")));
     steps.step("tests", || passed(check("test --workspace --no-fail-fast")));
     steps.step("plain tests", || passed(plain()));
+    steps.step("simulator", || {
+        passed(check("run --profile sim -p pangaea-sim -- --seconds 60"))
+    });
     steps.finish()
 }
 

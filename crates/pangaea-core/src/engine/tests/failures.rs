@@ -290,3 +290,79 @@ fn a_delete_of_what_was_perhaps_sent_leaves_the_journal_after_a_restart() {
     assert!(harness.next().is_none());
     assert_eq!(harness.pending(), 0);
 }
+
+fn damaged(read: &RemoteFile, kind: ProblemKind) -> Response {
+    Response::Failed(Failure::Problem {
+        kind,
+        message: "odd bytes".to_owned(),
+        tag: Some(read.tag.clone()),
+    })
+}
+
+#[test]
+fn damaged_bytes_are_read_again_before_they_are_set_aside() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let theirs = remote("theirs", NOW, &[]);
+    harness.list(vec![listed(&a, &theirs.tag)]);
+    let (id, _) = harness.ask();
+    harness.answer(id, damaged(&theirs, ProblemKind::Damaged));
+    assert_eq!(harness.engine.status().parked, 0);
+    harness.now_ms += 5_000;
+    let (id, request) = harness.ask();
+    assert_eq!(request, Request::Fetch { path: a });
+    harness.answer(id, damaged(&theirs, ProblemKind::Damaged));
+    assert_eq!(harness.engine.status().parked, 1);
+}
+
+#[test]
+fn what_could_not_be_read_and_is_gone_is_in_nobodys_way() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let theirs = remote("theirs", NOW, &[]);
+    harness.list(vec![listed(&a, &theirs.tag)]);
+    let (id, _) = harness.ask();
+    harness.answer(id, damaged(&theirs, ProblemKind::Newer));
+    assert_eq!(harness.engine.status().parked, 1);
+    harness.list(vec![]);
+    assert!(harness.next().is_none());
+    assert_eq!(harness.engine.status().parked, 0);
+}
+
+#[test]
+fn two_reads_from_one_cache_bear_nothing_out() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write_through(&a, "first");
+    let second = harness.write_through(&a, "second");
+    harness.write(&a, "third");
+    let cached = remote("cached", NOW - 9_000, &[]);
+    for _ in 0..6 {
+        let (id, request) = loop {
+            match harness.next() {
+                // The listing that would tell takes its time.
+                Some((_, Request::List)) => {}
+                Some(asked) => break asked,
+                None => harness.now_ms += 60_000,
+            }
+        };
+        match request {
+            Request::Push { .. } => harness.answer(id, Response::ConditionFailed(None)),
+            _ => harness.answer(id, Response::Fetched(Box::new(cached.clone()))),
+        }
+        let base = harness.engine.entry(&a).unwrap().base.version();
+        assert_eq!(base, Some(second));
+    }
+}
+
+#[test]
+fn another_life_gives_other_names() {
+    let names = [1, 2].map(|seed| {
+        let mut options = Options::new(DeviceId::from_bytes([1; 8]), seed);
+        options.in_flight_max = 1;
+        let ahead = Counters {
+            clock: Hlc::new(NOW + 1_000_000, 0),
+            sequence: 0,
+        };
+        let mut engine = Engine::load(options, [], Some(ahead));
+        engine.handle_local_write(&path("a.txt"), new("a"), NOW)
+    });
+    assert_ne!(names[0], names[1]);
+}

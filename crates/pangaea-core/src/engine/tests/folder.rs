@@ -70,6 +70,38 @@ fn an_edit_after_such_a_crash_is_an_edit() {
 }
 
 #[test]
+fn nothing_is_planned_on_an_announcement_before_the_folder_was_looked_at() {
+    let a = path("a.txt");
+    let (before, stored) = about_to_pull(&a, "theirs");
+    let mut after = restarted(&before, stored);
+    let theirs = remote("theirs", NOW, &[]);
+    after.list(vec![listed(&a, &theirs.tag)]);
+    assert!(after.next().is_none(), "the folder may have it already");
+    after.engine.handle_folder_scanned();
+    assert_eq!(after.ask().1, Request::Fetch { path: a });
+}
+
+#[test]
+fn an_edit_that_gave_way_before_a_crash_is_in_history_after_it() {
+    let a = path("a.txt");
+    let (mut before, mut stored) = about_to_pull(&a, "theirs");
+    before.engine.handle_local_write(&a, new("mine"), NOW);
+    let mine = before.engine.entry(&a).unwrap().local.clone();
+    let entry = &mut stored.0.last_mut().expect("announced").1;
+    entry.local = mine;
+    entry.pending = Some(Pending {
+        sequence: 1,
+        since_ms: NOW,
+        attempts: 0,
+    });
+    let mut after = restarted(&before, stored);
+    after.engine.handle_local_write(&a, new("theirs"), NOW);
+    let history = after.engine.take_commit().history;
+    assert_eq!(history.len(), 1);
+    assert_eq!(history[0].content, new("mine").content);
+}
+
+#[test]
 fn a_refusal_of_what_was_replaced_meanwhile_parks_nothing() {
     let (mut harness, a) = (Harness::new(), path("a.txt"));
     harness.write(&a, "too large");

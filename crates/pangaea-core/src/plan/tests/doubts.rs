@@ -137,3 +137,38 @@ fn the_same_tag_can_be_another_tombstone() {
         Step::Rebase(Rebase::Behind),
     );
 }
+
+#[test]
+fn the_same_bytes_from_before_a_delete_are_not_what_was_written_again() {
+    // Deleted after (2, BOB), then written again with the same bytes as that had.
+    let Local::File(mut again) = file((6, ME), &[(5, ME), (2, BOB)]) else {
+        unreachable!("a file")
+    };
+    again.content = content((2, BOB));
+    let known = gone((5, ME), &[(2, BOB)], Some((5, ME)));
+    let late = remote((2, BOB), &[]);
+    check(
+        Local::File(again.clone()),
+        known.clone(),
+        late.clone(),
+        Step::Recheck,
+    );
+    let behind = Step::Rebase(Rebase::Behind);
+    check_confirmed(Local::File(again), known, late, behind);
+}
+
+#[test]
+fn a_file_made_anew_by_who_did_not_know_the_old_one_is_not_merged_by_it() {
+    // What the new file lacks was not deleted from it.
+    let (local, known) = (file((6, ME), &[(5, BOB)]), base((5, BOB), &[]));
+    let unrelated = Step::Merge(Origins::Unknown);
+    check_confirmed(local, known, remote((9, EVE), &[]), unrelated);
+}
+
+#[test]
+fn a_tombstone_that_is_the_base_is_no_news() {
+    let known = gone((5, BOB), &[(4, BOB)], Some((5, BOB)));
+    let there = tombstone((5, BOB), &[(4, BOB)]);
+    let local = deleted((5, BOB), &[(4, BOB)]);
+    check(local, known, there, Step::Nothing);
+}
