@@ -18,6 +18,7 @@ pub mod header;
 pub mod io;
 pub mod media;
 pub mod merge;
+pub mod mutant;
 pub mod plan;
 pub mod policy;
 pub mod record;

@@ -4,6 +4,8 @@
 
 use gaia::etag::ETag;
 
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::state::ANCESTORS_MAX;
 use crate::state::Base;
 use crate::state::Entry;
@@ -91,7 +93,8 @@ pub struct Own {
 impl Own {
     /// Whether this replica wrote that, and so knows it in all that it has now.
     fn wrote(&self, remote: &RemoteFile) -> bool {
-        remote.origin == Origin::Header
+        !planted(Bug::ForgetOwnWrites)
+            && remote.origin == Origin::Header
             && remote.version.device == self.device
             && remote.version.clock <= self.last
     }
@@ -106,6 +109,7 @@ pub fn plan(entry: &Entry, own: Own) -> Step {
         }
         Remote::Seen(_) => Step::Fetch,
         Remote::Missing if entry.base.tag().is_none() => plan_local_change(entry),
+        Remote::Missing if planted(Bug::AbsenceIsDeletion) => plan_absence(entry),
         Remote::Missing => Step::Fetch,
         Remote::Absent => plan_absence(entry),
         Remote::File(remote) => match &remote.body {
@@ -136,6 +140,9 @@ fn plan_local_change(entry: &Entry) -> Step {
 fn plan_absence(entry: &Entry) -> Step {
     match (&entry.local, &entry.base) {
         (Local::File(_), Base::File(_)) if entry.is_clean() => Step::Pull(Reason::Changed),
+        (Local::File(_), Base::File(_)) if planted(Bug::AbsenceBeatsEdit) => {
+            Step::Pull(Reason::Changed)
+        }
         (Local::File(_), base) if base.tag().is_some() => Step::Rebase(Rebase::GoneButEdited),
         (Local::File(_), _) => Step::Push(Condition::Create),
         (Local::Never | Local::Deleted { .. }, _) => Step::Rebase(Rebase::BothGone),
@@ -144,7 +151,7 @@ fn plan_absence(entry: &Entry) -> Step {
 
 /// The hub holds a delete that is not the base.
 fn plan_tombstone(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
-    if is_base(entry, remote) {
+    if is_base(entry, remote) && !planted(Bug::TombstoneAgain) {
         return plan_local_change(entry);
     }
     if is_suspect(entry, remote) {
@@ -158,6 +165,7 @@ fn plan_tombstone(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
         Local::File(local) if remote.ancestors.contains(&local.version) => {
             Step::Pull(Reason::Succeeds)
         }
+        Local::File(_) if planted(Bug::DeleteBeatsEdit) => Step::Pull(Reason::Changed),
         // The delete did not see the edit: the edit is kept.
         Local::File(_) => Step::Rebase(Rebase::Behind),
     }
@@ -171,7 +179,9 @@ fn plan_file(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
             Local::File(_) | Local::Deleted { .. } => plan_local_change(entry),
         };
     }
-    if entry.local.version() == Some(remote.version) && holds_same(entry, remote) {
+    let is_own_name =
+        entry.local.version() == Some(remote.version) || planted(Bug::SameBytesSameVersion);
+    if is_own_name && holds_same(entry, remote) {
         return Step::Rebase(Rebase::Same);
     }
     // The same bytes are not the same version: they may be from before a delete that the device knows
@@ -221,7 +231,7 @@ fn is_suspect(entry: &Entry, remote: &RemoteFile) -> bool {
         .base
         .version()
         .is_some_and(|base| !remote.ancestors.contains(&base));
-    is_doubtful && entry.suspect.as_ref() != Some(&remote.tag)
+    is_doubtful && !planted(Bug::BelieveStaleRead) && entry.suspect.as_ref() != Some(&remote.tag)
 }
 
 /// Whether the hub has, instead of a file that it had, something older that does not claim to come
@@ -229,7 +239,8 @@ fn is_suspect(entry: &Entry, remote: &RemoteFile) -> bool {
 /// leaves no trace, and a late duplicate or a device with a slow clock came next. The base's
 /// content must not be thrown away for it, nor it for the base's (I-1).
 fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
-    remote.origin == Origin::Header
+    !planted(Bug::PullBackwards)
+        && remote.origin == Origin::Header
         && entry.base.file().is_some_and(|base| {
             remote.version <= base.version && !remote.ancestors.contains(&base.version)
         })
@@ -239,7 +250,8 @@ fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
 /// that name, made after somebody deleted the one that the device knows. What it lacks was not
 /// deleted from it (I-1).
 fn is_unrelated(entry: &Entry, remote: &RemoteFile) -> bool {
-    remote.origin == Origin::Header
+    !planted(Bug::MergeUnrelated)
+        && remote.origin == Origin::Header
         && remote.ancestors.as_slice().len() < ANCESTORS_MAX
         && entry.base.file().is_some_and(|base| {
             remote.version != base.version && !remote.ancestors.contains(&base.version)

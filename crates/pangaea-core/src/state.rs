@@ -6,6 +6,8 @@ use gaia::etag::ETag;
 use gaia::path::FilePath;
 
 use crate::media::MediaType;
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::policy::Encryption;
 use crate::version::ContentHash;
 use crate::version::VersionId;
@@ -343,6 +345,7 @@ impl ProblemKind {
     /// Whether a restart, perhaps of a newer program, or another edit is a reason to try again.
     pub fn is_retried_at_start(self) -> bool {
         match self {
+            Self::Damaged if planted(Bug::DamagedForEver) => false,
             Self::Refused | Self::Device | Self::Damaged | Self::Newer => true,
             Self::Undecided | Self::Ignored => false,
         }

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::time::Instant;
 
-use pangaea_sim::Mutant;
 use pangaea_sim::Planted;
 use pangaea_sim::Schedule;
 use pangaea_sim::Trace;
@@ -17,6 +16,7 @@ usage: pangaea-sim [--seed FIRST] [--seeds COUNT | --seconds N] [--threads N] [-
        pangaea-sim --seed N --trace          the story of one seed
        pangaea-sim --seed N --shrink         the smallest schedule that fails alike, as JSON
        pangaea-sim --replay FILE [--trace]   plays a schedule from a file
+       pangaea-sim --mutants --seeds COUNT   the table of planted bugs; more with `--features mutants`
        pangaea-sim --seed N --digest         a number for all that happens
 --show N: so many failures are shown. With --seconds and without --seed, the seeds are fresh ones; the first is printed.";
 
@@ -29,7 +29,7 @@ struct Arguments {
     seeds: Option<u64>,
     seconds: Option<u64>,
     threads: Option<u64>,
-    mutant: Option<Mutant>,
+    planted: Planted,
     replay: Option<String>,
     show: Option<usize>,
     what: What,
@@ -42,15 +42,17 @@ enum What {
     Trace,
     Shrink,
     Digest,
+    Mutants,
 }
 
 #[allow(clippy::print_stdout, reason = "a command-line tool for developers")]
 fn main() -> ExitCode {
     let Some(arguments) = read_arguments() else {
-        println!("{USAGE}\nplanted bugs: {:?}", Mutant::ALL);
+        let names: Vec<String> = Planted::all().into_iter().map(|(name, _)| name).collect();
+        println!("{USAGE}\nbugs that can be planted: {}", names.join(", "));
         return ExitCode::from(2);
     };
-    let planted = Planted(arguments.mutant);
+    let planted = arguments.planted;
     if let Some(file) = &arguments.replay {
         return match read_schedule(file) {
             Ok(schedule) => show(&schedule, planted, &arguments.what),
@@ -64,6 +66,9 @@ fn main() -> ExitCode {
         Some(_) => fresh_seed(),
         None => 0,
     });
+    if arguments.what == What::Mutants {
+        return mutants(first, arguments.seeds.unwrap_or(2_000));
+    }
     if arguments.what != What::Run {
         return show(&Schedule::draw(first), planted, &arguments.what);
     }
@@ -84,11 +89,38 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(!tally.failures.is_empty()))
 }
 
+/// Plants every bug and says how many of the seeds find it. A survivor is a hole in the checks.
+#[allow(clippy::print_stdout, reason = "a command-line tool for developers")]
+fn mutants(first: u64, seeds: u64) -> ExitCode {
+    println!(
+        "{:<22} {:>10} {:>8}  of {seeds} seeds",
+        "planted bug", "first", "failing"
+    );
+    let mut survivors = 0;
+    for (name, planted) in Planted::all() {
+        let mut tally = Tally::default();
+        for seed in first..first + seeds {
+            tally.play(seed, planted);
+        }
+        let found = tally.failures.first();
+        let place = found.map_or("-".to_owned(), |(seed, _)| seed.to_string());
+        let failure = found.map_or("SURVIVED", |(_, failure)| failure);
+        let failure: String = failure.chars().take(70).collect();
+        println!(
+            "{name:<22} {place:>10} {:>8}  {failure}",
+            tally.failures.len()
+        );
+        survivors += u32::from(found.is_none());
+    }
+    ExitCode::from(u8::from(survivors > 0))
+}
+
 fn read_arguments() -> Option<Arguments> {
     let mut arguments = Arguments::default();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
+            "--mutants" => arguments.what = What::Mutants,
             "--trace" => arguments.what = What::Trace,
             "--shrink" => arguments.what = What::Shrink,
             "--digest" => arguments.what = What::Digest,
@@ -99,9 +131,9 @@ fn read_arguments() -> Option<Arguments> {
             "--show" => arguments.show = Some(words.next()?.parse().ok()?),
             "--replay" => arguments.replay = Some(words.next()?),
             "--mutant" => {
-                let name = words.next()?;
-                let mut all = Mutant::ALL.into_iter();
-                arguments.mutant = Some(all.find(|mutant| format!("{mutant:?}") == name)?);
+                let wanted = words.next()?;
+                let mut all = Planted::all().into_iter();
+                arguments.planted = all.find(|(name, _)| *name == wanted)?.1;
             }
             _ => return None,
         }
@@ -131,7 +163,7 @@ fn show(schedule: &Schedule, planted: Planted, what: &What) -> ExitCode {
         println!("{}", text.unwrap_or_else(|error| error.to_string()));
     }
     let tracing = match what {
-        What::Run | What::Digest => Trace::Digest,
+        What::Run | What::Digest | What::Mutants => Trace::Digest,
         What::Trace | What::Shrink => Trace::Keep,
     };
     let report = play(&schedule, planted, tracing);
@@ -152,7 +184,7 @@ fn show(schedule: &Schedule, planted: Planted, what: &What) -> ExitCode {
 
 fn run(first: u64, arguments: &Arguments) -> Tally {
     let threads = arguments.threads.unwrap_or(1).max(1);
-    let planted = Planted(arguments.mutant);
+    let planted = arguments.planted;
     let end = arguments
         .seconds
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));

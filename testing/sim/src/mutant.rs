@@ -78,11 +78,44 @@ impl Mutant {
 
 /// The bug that is planted in a world, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Planted(pub Option<Mutant>);
+pub struct Planted {
+    /// In the shell.
+    pub shell: Option<Mutant>,
+    /// In the core.
+    #[cfg(feature = "mutants")]
+    pub core: Option<pangaea_core::mutant::Bug>,
+}
 
 impl Planted {
+    /// This one, in the shell.
+    pub fn shell(mutant: Mutant) -> Self {
+        Self {
+            shell: Some(mutant),
+            ..Self::default()
+        }
+    }
+
+    /// Every bug that this build can plant, by name.
+    pub fn all() -> Vec<(String, Self)> {
+        let shell = Mutant::ALL.map(|mutant| (format!("{mutant:?}"), Self::shell(mutant)));
+        #[cfg(feature = "mutants")]
+        let core = pangaea_core::mutant::Bug::ALL.map(|bug| {
+            let core = Some(bug);
+            (format!("{bug:?}"), Self { shell: None, core })
+        });
+        #[cfg(not(feature = "mutants"))]
+        let core = [];
+        shell.into_iter().chain(core).collect()
+    }
+
+    /// Puts the bug of the core to work.
+    pub(crate) fn begin(self) {
+        #[cfg(feature = "mutants")]
+        pangaea_core::mutant::plant(self.core);
+    }
+
     /// Whether it is this one.
     pub fn is(self, mutant: Mutant) -> bool {
-        self.0 == Some(mutant)
+        self.shell == Some(mutant)
     }
 }

@@ -97,6 +97,7 @@ pub(crate) struct World {
 
 /// Plays a schedule.
 pub fn play(schedule: &Schedule, planted: Planted, tracing: Trace) -> Report {
+    planted.begin();
     let mut world = World::new(schedule, planted, tracing);
     let failure = world.live(&schedule.steps).err();
     Report {

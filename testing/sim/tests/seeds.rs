@@ -70,7 +70,7 @@ fn kept_schedules_pass() {
 fn every_bug_planted_into_the_shell_is_found() {
     let mut survivors = Vec::new();
     for mutant in Mutant::ALL {
-        let planted = Planted(Some(mutant));
+        let planted = Planted::shell(mutant);
         let is_found = (0..MUTANT_SEEDS).any(|seed| {
             let schedule = Schedule::draw(seed);
             play(&schedule, planted, Trace::Digest).failure.is_some()
@@ -84,7 +84,7 @@ fn every_bug_planted_into_the_shell_is_found() {
 
 #[test]
 fn a_shrunk_schedule_breaks_the_same_promise_and_survives_its_file() {
-    let planted = Planted(Some(Mutant::DropLoser));
+    let planted = Planted::shell(Mutant::DropLoser);
     let failing = (0..MUTANT_SEEDS)
         .map(Schedule::draw)
         .find_map(|schedule| Some((play(&schedule, planted, Trace::Digest).failure?, schedule)));

@@ -10,6 +10,8 @@ use super::step::base_of;
 use crate::commit::Action;
 use crate::commit::Cause;
 use crate::io::Event;
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::state::Base;
 use crate::state::Entry;
 use crate::state::Local;
@@ -26,7 +28,7 @@ impl Engine {
     /// Announces what is about to be put into the folder. True: it is announced, go ahead; false:
     /// the announcement must be stored first.
     pub(super) fn announce(&mut self, path: &FilePath, target: Target) -> bool {
-        if self.options.local_files == LocalFiles::InStore {
+        if self.options.local_files == LocalFiles::InStore || planted(Bug::NoAnnouncement) {
             return true;
         }
         let announced = self
@@ -125,7 +127,9 @@ pub(super) fn taken(
 
 /// The entry is now what was intended.
 pub(super) fn reach(entry: &mut Entry, target: Target) {
-    entry.local = target.local;
+    if !planted(Bug::BaseWithoutLocal) || entry.local == Local::Never {
+        entry.local = target.local;
+    }
     entry.base = target.base;
     entry.remote = Remote::AsBase;
     entry.suspect = None;

@@ -11,6 +11,8 @@ use super::schedule::HubState;
 use crate::io::Event;
 use crate::io::ListedFile;
 use crate::io::Question;
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::state::Base;
 use crate::state::Entry;
 use crate::state::IDENTITY_PATH;
@@ -51,7 +53,7 @@ impl Listing {
     }
 
     pub(super) fn touch(&mut self, path: &FilePath) {
-        if self.running {
+        if self.running && !planted(Bug::OldListing) {
             self.touched.insert(path.clone());
         }
     }
@@ -238,7 +240,11 @@ impl Engine {
                 tombstone: Some(tag),
                 since_ms,
                 ..
-            } if now_ms.saturating_sub(*since_ms) > self.options.tombstone_ms => Some(tag.clone()),
+            } if now_ms.saturating_sub(*since_ms) > self.options.tombstone_ms
+                || planted(Bug::SweepAtOnce) =>
+            {
+                Some(tag.clone())
+            }
             Base::Gone { .. } | Base::File(_) | Base::Unknown => None,
         }
     }

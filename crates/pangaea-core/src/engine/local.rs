@@ -9,6 +9,8 @@ use crate::commit::HistoryRow;
 use crate::commit::LogRow;
 use crate::io::Choice;
 use crate::io::NewContent;
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::state::Ancestors;
 use crate::state::Base;
 use crate::state::Entry;
@@ -177,7 +179,7 @@ impl Engine {
             .is_some_and(|pending| pending.attempts == 0)
             && !self.busy.contains_key(path);
         let ancestors = entry.local.ancestors();
-        if unseen {
+        if unseen || planted(Bug::UnsentAncestors) {
             return ancestors;
         }
         let newest = std::iter::once(version).chain(entry.base.version());
@@ -215,7 +217,9 @@ impl Engine {
 
     /// Puts what is about to be replaced into history.
     pub(super) fn keep_replaced(&mut self, path: &FilePath, cause: Cause, now_ms: u64) {
-        if let Some(file) = self.entries.get(path).and_then(|entry| entry.local.file()) {
+        if !planted(Bug::NoHistory)
+            && let Some(file) = self.entries.get(path).and_then(|entry| entry.local.file())
+        {
             let row = history_row(path, file, cause, now_ms);
             self.commit.history.push(row);
         }

@@ -41,6 +41,8 @@ use crate::io::NewContent;
 use crate::io::Question;
 use crate::io::Request;
 use crate::io::RequestId;
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::policy::Policy;
 use crate::state::Entry;
 use crate::state::Pending;
@@ -182,12 +184,15 @@ impl Engine {
         entries: impl IntoIterator<Item = (FilePath, Entry)>,
         counters: Option<Counters>,
     ) -> Self {
-        let last = counters.map(|counters| counters.clock).unwrap_or_default();
+        let known = counters.filter(|_| !planted(Bug::ClockWithoutMemory));
+        let last = known.map(|counters| counters.clock).unwrap_or_default();
         // A device that is restored from an image, with its clock behind what the image remembers,
         // would give the names of its forgotten versions to other content. Each life begins somewhere
         // else within the next quarter of a second.
         let mut clock = Clock::new(options.device, last);
-        clock.skip(options.seed & LIFE_TICKS_MAX);
+        if !planted(Bug::RepeatNames) {
+            clock.skip(options.seed & LIFE_TICKS_MAX);
+        }
         let mut engine = Self {
             clock,
             own_last: last,
@@ -234,7 +239,8 @@ impl Engine {
             if !entry.is_clean() || entry.pending.is_some() {
                 engine.ready.insert(path.clone());
             }
-            if entry.applying.is_some() && engine.options.local_files == LocalFiles::InFolder {
+            let is_announced = entry.applying.is_some() && !planted(Bug::StaleAnnouncement);
+            if is_announced && engine.options.local_files == LocalFiles::InFolder {
                 engine.unscanned.insert(path.clone());
             }
         }
@@ -360,7 +366,7 @@ impl Engine {
     fn observe(&mut self, remote: Hlc, now_ms: u64) {
         let before = self.clock.last();
         self.clock.observe(remote, now_ms);
-        if self.clock.last() != before {
+        if self.clock.last() != before && !planted(Bug::RepeatNames) {
             // A later life of a restored device may observe the same again.
             self.clock.skip(self.options.seed & OBSERVED_TICKS_MAX);
         }

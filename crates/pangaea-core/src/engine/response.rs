@@ -20,6 +20,8 @@ use crate::io::Merged;
 use crate::io::Request;
 use crate::io::RequestId;
 use crate::io::Response;
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::state::Ancestors;
 use crate::state::Base;
 use crate::state::BaseFile;
@@ -186,7 +188,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(path) else {
             return;
         };
-        if entry.remote == Remote::Missing {
+        if entry.remote == Remote::Missing || planted(Bug::ReadAloneIsAbsence) {
             entry.remote = Remote::Absent;
         } else {
             entry.remote = Remote::AsBase;
@@ -221,7 +223,7 @@ impl Engine {
         });
         self.setbacks.remove(path);
         // An edit that was made in the meantime stays pending (I-12).
-        if self.entries.get(path).is_some_and(Entry::is_clean) {
+        if planted(Bug::ClearNewerEdit) || self.entries.get(path).is_some_and(Entry::is_clean) {
             self.clear_pending(path);
         }
         self.log(log_row(path, Action::Pushed, sent.version, now_ms));
@@ -250,6 +252,9 @@ impl Engine {
                 tombstone,
                 since_ms: now_ms,
             };
+            if planted(Bug::ForgetDelete) {
+                entry.base = Base::Unknown;
+            }
             entry.remote = Remote::AsBase;
             entry.suspect = None;
         });
@@ -284,7 +289,7 @@ impl Engine {
             return;
         };
         let same = tag.is_some() && tag.as_ref() == entry.base.tag();
-        if tag.is_none() {
+        if tag.is_none() && !planted(Bug::TwoReadsAreProof) {
             // What was read before is borne out by nothing in this: two reads may come from one cache.
             entry.suspect = None;
         }
@@ -407,7 +412,9 @@ impl Engine {
         let base = base_of(remote, now_ms);
         let local = Local::File(file);
         self.update(path, |entry| reach(entry, Target { local, base }));
-        self.ensure_pending(path, now_ms);
+        if !planted(Bug::MergeForgetsJournal) {
+            self.ensure_pending(path, now_ms);
+        }
         self.log(log_row(path, Action::Merged, version, now_ms));
         self.events.push_back(Event::Changed { path: path.clone() });
     }

@@ -12,6 +12,8 @@ use crate::io::Failure;
 use crate::io::Question;
 use crate::io::Request;
 use crate::io::RequestId;
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::state::Problem;
 use crate::state::ProblemKind;
 
@@ -175,7 +177,8 @@ impl Engine {
                 let Some(path) = path else { return };
                 // What is damaged may be what came through, not what is there: it is read again before
                 // it is set aside.
-                if kind == ProblemKind::Damaged && !self.setbacks.contains_key(path) {
+                let is_first = !self.setbacks.contains_key(path) && !planted(Bug::DamagedForEver);
+                if kind == ProblemKind::Damaged && is_first {
                     self.wait_for(path, message, now_ms);
                 } else {
                     self.park(path, Problem { kind, message, tag }, now_ms);
@@ -206,6 +209,7 @@ impl Engine {
     }
 
     fn note_unreachable(&mut self, message: String, retry_after_ms: Option<u64>, now_ms: u64) {
+        let retry_after_ms = retry_after_ms.filter(|_| !planted(Bug::NoRetryAfter));
         if let Some(asked_ms) = retry_after_ms {
             let until_ms = now_ms.saturating_add(backoff::honoured_ms(asked_ms));
             self.hub_asked_ms = self.hub_asked_ms.max(until_ms);

@@ -10,6 +10,8 @@ use crate::commit::Action;
 use crate::commit::Cause;
 use crate::io::Event;
 use crate::io::Request;
+use crate::mutant::Bug;
+use crate::mutant::planted;
 use crate::plan::Condition;
 use crate::plan::Own;
 use crate::plan::Reason;
@@ -235,7 +237,14 @@ impl Engine {
             .entries
             .get(path)
             .and_then(|entry| entry.local.version());
+        if planted(Bug::RefusalRetries) {
+            self.ready.insert(path.clone());
+            return;
+        }
         self.update(path, |entry| entry.problem = Some(problem));
+        if planted(Bug::OneStopsAll) {
+            self.ready.clear();
+        }
         if let Some(version) = version {
             let mut row = log_row(path, Action::Parked, version, now_ms);
             row.detail.clone_from(&message);
