@@ -24,10 +24,6 @@ pub enum Bug {
     AbsenceBeatsEdit,
     /// The answer to an upload clears the edit that was made during it.
     ClearNewerEdit,
-    /// What the device wrote itself is not recognised.
-    ForgetOwnWrites,
-    /// Tombstones go at once.
-    SweepAtOnce,
     /// What a delete replaced is forgotten.
     ForgetDelete,
     /// The clock begins anew at a restart.
@@ -66,7 +62,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 25] = [
         Self::SameBytesSameVersion,
         Self::BelieveStaleRead,
         Self::TwoReadsAreProof,
@@ -75,8 +71,6 @@ impl Bug {
         Self::DeleteBeatsEdit,
         Self::AbsenceBeatsEdit,
         Self::ClearNewerEdit,
-        Self::ForgetOwnWrites,
-        Self::SweepAtOnce,
         Self::ForgetDelete,
         Self::ClockWithoutMemory,
         Self::UnsentAncestors,

@@ -93,8 +93,7 @@ pub struct Own {
 impl Own {
     /// Whether this replica wrote that, and so knows it in all that it has now.
     fn wrote(&self, remote: &RemoteFile) -> bool {
-        !planted(Bug::ForgetOwnWrites)
-            && remote.origin == Origin::Header
+        remote.origin == Origin::Header
             && remote.version.device == self.device
             && remote.version.clock <= self.last
     }

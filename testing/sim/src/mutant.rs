@@ -91,7 +91,8 @@ impl Planted {
     pub fn shell(mutant: Mutant) -> Self {
         Self {
             shell: Some(mutant),
-            ..Self::default()
+            #[cfg(feature = "mutants")]
+            core: None,
         }
     }
 

@@ -401,11 +401,15 @@ impl World {
         }
     }
 
-    /// What a cache has for a path. It keeps no "not found": that a file is gone is believed if a
-    /// listing and a read agree (I-9), so a listing that lacks the file and a read that denies it,
-    /// both wrong at once, are beyond what is promised. It keeps no empty bodies either: all of them
+    /// What a cache has for a path. It keeps a "not found" only where listings are never wrong: that a
+    /// file is gone is believed if a listing and a read agree (I-9), so a listing that lacks the file
+    /// and a read that denies it, both wrong at once, are beyond what is promised. It keeps no empty bodies: all of them
     /// have one tag, so a kept tombstone could pass for a later one, and nobody could tell.
     fn read_stale(&mut self, call: &Call, path: &FilePath) -> Option<Reply> {
+        if self.hub.is_ours() && self.rng.chance(30) {
+            self.note(|| format!("a cache knows of no {path}"));
+            return Some(Reply::NotFound);
+        }
         let past = self.hub.past(path).iter();
         let kept = past.filter_map(|was| was.object.clone());
         let mut kept: Vec<_> = kept.filter(|object| !object.bytes.is_empty()).collect();

@@ -240,11 +240,7 @@ impl Engine {
                 tombstone: Some(tag),
                 since_ms,
                 ..
-            } if now_ms.saturating_sub(*since_ms) > self.options.tombstone_ms
-                || planted(Bug::SweepAtOnce) =>
-            {
-                Some(tag.clone())
-            }
+            } if now_ms.saturating_sub(*since_ms) > self.options.tombstone_ms => Some(tag.clone()),
             Base::Gone { .. } | Base::File(_) | Base::Unknown => None,
         }
     }

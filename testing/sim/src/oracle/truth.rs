@@ -127,6 +127,21 @@ impl Truth {
         base: &Base,
         hub: &Hub,
     ) -> Result<(), String> {
+        let before = self.bases.get(&(device, path.clone()));
+        if let (
+            Base::Gone {
+                tombstone: None, ..
+            },
+            Some((known, at)),
+        ) = (base, before)
+        {
+            let mut later = hub.past(path).iter().filter(|was| was.at > *at);
+            if !later.any(|was| was.object.is_none()) {
+                return Err(format!(
+                    "I-9: device {device} takes {path} for gone, and since {known} it never was"
+                ));
+            }
+        }
         let (version, is_there): (VersionId, &dyn Fn(&Object) -> bool) = match base {
             Base::Unknown
             | Base::Gone {
@@ -146,7 +161,6 @@ impl Truth {
                 })
             }),
         };
-        let before = self.bases.get(&(device, path.clone()));
         if before.is_some_and(|(known, _)| *known == version) {
             return Ok(());
         }

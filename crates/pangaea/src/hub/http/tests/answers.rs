@@ -293,7 +293,8 @@ async fn a_stock_delete_looks_first() {
         HubOutcome::Absent
     );
     let failed = hub.delete(&path("a"), &ETag::of(b"other")).await.unwrap();
-    assert_eq!(failed, HubOutcome::ConditionFailed(Some(tag.clone())));
+    // What a reader says may come from a cache, so it bears out nothing.
+    assert_eq!(failed, HubOutcome::ConditionFailed(None));
     let torn = hub.delete(&path("torn"), &tag).await;
     assert!(matches!(torn, Err(HubError::Refused { .. })), "{torn:?}");
     let deletes = server
