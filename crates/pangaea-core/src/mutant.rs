@@ -42,8 +42,6 @@ pub enum Bug {
     NoHistory,
     /// Every life of a device gives the same names.
     RepeatNames,
-    /// A refusal is no reason to stop.
-    RefusalRetries,
     /// A path that waits for somebody stops all others.
     OneStopsAll,
     /// What the hub asks to wait is not waited.
@@ -62,7 +60,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 24] = [
         Self::SameBytesSameVersion,
         Self::BelieveStaleRead,
         Self::TwoReadsAreProof,
@@ -80,7 +78,6 @@ impl Bug {
         Self::StaleAnnouncement,
         Self::NoHistory,
         Self::RepeatNames,
-        Self::RefusalRetries,
         Self::OneStopsAll,
         Self::NoRetryAfter,
         Self::OldListing,

@@ -237,10 +237,6 @@ impl Engine {
             .entries
             .get(path)
             .and_then(|entry| entry.local.version());
-        if planted(Bug::RefusalRetries) {
-            self.ready.insert(path.clone());
-            return;
-        }
         self.update(path, |entry| entry.problem = Some(problem));
         if planted(Bug::OneStopsAll) {
             self.ready.clear();
