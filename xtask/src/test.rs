@@ -24,7 +24,7 @@ pub fn run() -> Result<()> {
     steps.step("tests", || passed(check("test --workspace --no-fail-fast")));
     steps.step("plain tests", || passed(plain()));
     steps.step("simulator", || {
-        passed(check("run --profile sim -p pangaea-sim -- --seconds 60"))
+        passed(check("run --profile sim -p pangaea-sim -- --seeds 20000"))
     });
     steps.finish()
 }
