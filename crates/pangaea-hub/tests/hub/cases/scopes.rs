@@ -83,6 +83,8 @@ async fn case_083_archival_scopes() {
     ];
     for body in &bodies {
         assert_eq!(client.put("d/x", body.clone()).await.status, 202);
+        // What is moved within one millisecond has no order.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     let names = world.client.names().await;
     assert_eq!(names.len(), 3, "{names:?}");
