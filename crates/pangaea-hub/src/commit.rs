@@ -7,6 +7,7 @@
 //! the new one. The second thread follows behind, many groups at a time, and nobody waits for it
 //! but those who need rows in their order.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -73,11 +74,12 @@ pub(crate) struct Committer {
 impl Committer {
     /// Starts both threads, from within a runtime. The thread that is returned ends when every
     /// clone of the committer is gone, what was queued has been applied, and the other thread has
-    /// brought all of it into the database.
+    /// brought all of it into the database; until then it holds `lock`.
     pub(crate) fn start(
         opened: Opened,
         blobs: Arc<Blobs>,
         metrics: Arc<Metrics>,
+        lock: Arc<File>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let Opened {
             index,
@@ -103,6 +105,7 @@ impl Committer {
                 {
                     tracing::warn!(%error, "could not remove the log; the next start does");
                 }
+                drop(lock);
             })?;
         let committer = Self {
             queue,

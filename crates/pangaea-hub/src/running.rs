@@ -51,8 +51,9 @@ struct Parts {
     hub: Arc<hub::Hub>,
     commits: ThreadHandle<()>,
     sweeper: JoinHandle<()>,
-    /// Held while anything may touch the data folder.
-    lock: File,
+    /// Held while anything may touch the data folder. The threads that write have it too: a
+    /// runtime that ends first takes everything else with it, and they still finish.
+    lock: Arc<File>,
 }
 
 impl Hub {
@@ -315,7 +316,7 @@ fn open(
             tracing::debug!(%error, "could not sync the folder above the data folder");
         }
     }
-    let lock = lock(&folder)?;
+    let lock = Arc::new(lock(&folder)?);
     refuse_half(&folder)?;
     adopt_backup(&folder)?;
     let sweeps = SweepLock::open(&folder).map_err(failed)?;
@@ -323,8 +324,13 @@ fn open(
     let blobs = Blobs::open(&folder, suspects).map_err(failed)?;
     let opened = Index::open(&folder.join(INDEX_FILE), READERS, config.removals_kept)?;
     let index = opened.index.clone();
-    let (committer, commits) =
-        Committer::start(opened, Arc::clone(&blobs), Arc::clone(&metrics)).map_err(failed)?;
+    let (committer, commits) = Committer::start(
+        opened,
+        Arc::clone(&blobs),
+        Arc::clone(&metrics),
+        Arc::clone(&lock),
+    )
+    .map_err(failed)?;
     let sweeper = tokio::spawn(gc::run(
         index.clone(),
         Arc::clone(&blobs),

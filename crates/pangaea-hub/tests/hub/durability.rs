@@ -210,6 +210,28 @@ async fn one_hub_at_a_time() {
     panic!("the dropped hub keeps its folder");
 }
 
+/// A runtime that ends takes all tasks with it, but not the threads that write.
+#[test]
+fn a_hub_whose_runtime_is_gone_keeps_its_folder_until_it_has_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let hub = loop {
+            let config = HubConfig::new(folder.path(), any_port());
+            match runtime.block_on(Hub::start(config)) {
+                Ok(hub) => break hub,
+                Err(error) => assert!(matches!(error, HubError::InUse { .. }), "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let client = Client::new(hub.url(), key(1));
+        let path = format!("a{round}");
+        let answer = runtime.block_on(client.put(&path, "1"));
+        assert_eq!(answer.status, 202, "{:?}", answer.json);
+        drop(runtime);
+    }
+}
+
 #[tokio::test]
 async fn an_index_of_a_newer_hub_is_left_alone() {
     let world = world().await;

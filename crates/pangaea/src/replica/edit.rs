@@ -131,8 +131,19 @@ impl Replica {
             .entry(path)
             .and_then(|entry| entry.local.file())
             .ok_or_else(absent)?;
+        if let Some(content) = self.not_stored_yet(file.content) {
+            return Ok(Body::Bytes(content));
+        }
         let found = self.carrier.local_content(path, file.content).await;
         found.ok().flatten().ok_or_else(absent)
+    }
+
+    /// Content that came with an answer and goes into the store with the next transaction.
+    fn not_stored_yet(&self, hash: ContentHash) -> Option<Bytes> {
+        let unsaved = self.unsaved.iter().flat_map(|unsaved| &unsaved.contents);
+        let mut waiting = self.extra.contents.iter().chain(unsaved);
+        let (_, content) = waiting.find(|(name, _)| *name == hash)?;
+        Some(content.clone())
     }
 
     /// Makes a version from history the current one, as a new edit.

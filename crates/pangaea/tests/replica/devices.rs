@@ -71,6 +71,15 @@ impl World {
         let folder = self.temp.path().join(name);
         Device::open(&folder, &self.url).await
     }
+
+    /// Opens a device that keeps its files in its store alone.
+    pub async fn folderless(&self, name: &str) -> Replica {
+        let folder = self.temp.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        Replica::open(parts(&folder, &self.url, None))
+            .await
+            .unwrap()
+    }
 }
 
 /// One device with its folder.
@@ -89,23 +98,26 @@ fn hub_config(hub_url: &str, key: &SecretKey) -> HttpHubConfig {
     config
 }
 
+fn parts(state: &Path, hub_url: &str, mirror: Option<Arc<Mirror>>) -> Parts {
+    let key = SecretKey::from_hex(KEY).unwrap();
+    let mut random = [0; 48];
+    getrandom(&mut random);
+    Parts {
+        store: Arc::new(SqliteStore::open(state).unwrap()),
+        hub: Arc::new(HttpHub::new(hub_config(hub_url, &key)).unwrap()),
+        time: Arc::new(SystemTime),
+        key,
+        random,
+        mirror,
+    }
+}
+
 impl Device {
     async fn open(folder: &Path, hub_url: &str) -> Self {
         let state = folder.join(".pangaea");
         std::fs::create_dir_all(&state).unwrap();
-        let key = SecretKey::from_hex(KEY).unwrap();
-        let mut random = [0; 48];
-        getrandom(&mut random);
-        let parts = Parts {
-            store: Arc::new(SqliteStore::open(&state).unwrap()),
-            hub: Arc::new(HttpHub::new(hub_config(hub_url, &key)).unwrap()),
-            time: Arc::new(SystemTime),
-            key,
-            random,
-            mirror: Some(Arc::new(
-                Mirror::open(folder, MirrorOptions::default()).unwrap(),
-            )),
-        };
+        let mirror = Mirror::open(folder, MirrorOptions::default()).unwrap();
+        let parts = parts(&state, hub_url, Some(Arc::new(mirror)));
         Self {
             folder: folder.to_owned(),
             replica: Replica::open(parts).await.unwrap(),

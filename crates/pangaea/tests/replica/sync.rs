@@ -218,6 +218,28 @@ async fn a_text_of_half_a_megabyte_is_merged_like_a_small_one() {
     );
 }
 
+/// I-6: an application that keeps no folder may read between any two turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_pulled_or_merged_can_be_read_before_it_is_stored() {
+    let world = World::new().await;
+    let (mut a, mut b) = (world.folderless("a").await, world.folderless("b").await);
+    let path = FilePath::parse("note.txt").unwrap();
+    for (replica, line) in [(&mut a, "by a\n"), (&mut b, "by b\n")] {
+        replica.write(&path, Bytes::from(line), None).await.unwrap();
+    }
+    assert_eq!(a.round(&mut |_| {}).await.unwrap(), RoundEnd::Complete);
+    b.begin_round();
+    let mut reads = 0;
+    while b.turn().await.unwrap() {
+        let paths: Vec<_> = b.files().map(|(path, _)| path.clone()).collect();
+        for path in paths {
+            b.read(&path).await.unwrap();
+            reads += 1;
+        }
+    }
+    assert!(reads > 1, "nothing was read between turns");
+}
+
 /// I-15: a hub, or whoever has its disk, cannot slip other bytes under a version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_not_what_their_version_says_are_set_aside() {
