@@ -192,9 +192,10 @@ impl HttpHub {
             return no_answer.error;
         };
         match self.stored_tag(session, &probe).await {
-            Ok(_) => HubError::Refused {
-                message: "it breaks off when asked for this path; probably it has a folder of \
-                          this name"
+            // A bad network can look the same, so it is asked again later.
+            Ok(_) => HubError::Busy {
+                message: "it breaks off when asked for this path; if it always does, it has a \
+                          folder of this name"
                     .to_owned(),
             },
             Err(_) => no_answer.error,

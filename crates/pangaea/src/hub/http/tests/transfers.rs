@@ -172,7 +172,7 @@ async fn a_path_that_the_reader_chokes_on_stops_no_other() {
         .await
         .map(drop)
         .unwrap_err();
-    assert!(matches!(error, HubError::Refused { .. }), "{error:?}");
+    assert!(matches!(error, HubError::Busy { .. }), "{error:?}");
 
     let server = reader(|| Reply::SendAndClose(Vec::new()));
     let outcome = client(&server.url).read(&path("folder")).await.map(drop);
