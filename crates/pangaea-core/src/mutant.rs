@@ -1,6 +1,6 @@
 //! Bugs planted on purpose, for the simulator to find. They are built in by the feature `mutants`
 //! alone, which no product build has, and even then none is at work unless one is named by
-//! [`plant`]. Some are bugs that the simulator once found.
+//! `plant`. Some are bugs that the simulator once found.
 
 #[cfg(feature = "mutants")]
 use std::cell::Cell;
