@@ -33,6 +33,8 @@ pub fn effective(value: Hlc, now_ms: u64) -> Hlc {
 pub struct Clock {
     device: DeviceId,
     last: Hlc,
+    /// Values to pass over before the first that is given out, if the wall clock is behind.
+    leap: u64,
     samples: VecDeque<ClockOffset>,
 }
 
@@ -42,6 +44,7 @@ impl Clock {
         Self {
             device,
             last,
+            leap: 0,
             samples: VecDeque::new(),
         }
     }
@@ -58,7 +61,13 @@ impl Clock {
 
     /// Returns a value greater than all before, whatever the wall clock says.
     pub fn tick(&mut self, now_ms: u64) -> Hlc {
-        self.last = self.last.next().max(Hlc::new(now_ms, 0));
+        let leap = std::mem::take(&mut self.leap);
+        let (next, wall) = (self.last.next(), Hlc::new(now_ms, 0));
+        self.last = if wall > next {
+            wall
+        } else {
+            Hlc::from_u64(next.as_u64().saturating_add(leap))
+        };
         self.last
     }
 
@@ -73,6 +82,12 @@ impl Clock {
     /// wrong date must not drag all others along.
     pub fn observe(&mut self, remote: Hlc, now_ms: u64) {
         self.last = self.last.max(effective(remote, now_ms));
+    }
+
+    /// Passes over so many values before the next that is given out, unless the wall clock is ahead
+    /// of all before: time that has passed does the same, and the clock must not run ahead of it.
+    pub fn leap(&mut self, ticks: u64) {
+        self.leap = ticks;
     }
 
     /// Passes over so many values.

@@ -210,6 +210,19 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// What went wrong, for a person.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Unreachable { message, .. }
+            | Self::Busy { message }
+            | Self::Unauthorized { message }
+            | Self::Problem { message, .. } => message,
+        }
+    }
+}
+
 /// Something that happened and that the application may want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

@@ -2,7 +2,7 @@
 //!
 //! Signatures depend on nothing but the token, so each is checked once while it is remembered.
 //! Everything that changes with time (end, revocation) is asked for every request, and revocation
-//! once more inside the transaction of the change. What tokens look like is `gaia`'s business.
+//! once more where the change is decided. What tokens look like is `gaia`'s business.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};

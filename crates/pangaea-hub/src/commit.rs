@@ -146,7 +146,7 @@ impl Committer {
             .unwrap_or(Err(IndexError::Stopping))
     }
 
-    /// Applies changes in one transaction, in their order; one verdict for each. What `room` stands
+    /// Applies changes together, in their order; one verdict for each. What `room` stands
     /// for is given back when they are done with.
     ///
     /// # Cancel safety

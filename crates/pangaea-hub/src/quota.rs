@@ -1,5 +1,5 @@
 //! How much of what it may hold a bucket holds: counting, and the words of a refusal. Where a
-//! quota is said is in `config`; it is decided in the transaction of the change, in `index`.
+//! quota is said is in `config`; it is decided with the change, in `index`.
 
 use std::fmt;
 

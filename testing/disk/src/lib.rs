@@ -18,7 +18,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-use pangaea_e2e::random::Random;
+use pangaea_kit::random::Random;
 
 use crate::disk::Recording;
 use crate::disk::State;

@@ -12,8 +12,8 @@ use pangaea_disk::disk::Recording;
 use pangaea_disk::disk::State;
 use pangaea_disk::trace;
 use pangaea_e2e::device::Device;
-use pangaea_e2e::random::Random;
 use pangaea_e2e::world::World;
+use pangaea_kit::random::Random;
 
 /// Runs a command of a device to its end, and adds what it did.
 fn record(world: &World, device: &Device, recording: &mut Recording, command: &str, more: &[&str]) {

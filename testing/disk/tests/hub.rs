@@ -24,8 +24,8 @@ use pangaea_disk::trace;
 use pangaea_e2e::program::COMMAND_LIMIT;
 use pangaea_e2e::program::Place;
 use pangaea_e2e::program::Process;
-use pangaea_e2e::random::Random;
 use pangaea_e2e::wait_for;
+use pangaea_kit::random::Random;
 use tempfile::TempDir;
 
 /// What a client asks for: a file and its content; none: it is deleted.

@@ -9,7 +9,6 @@
 pub mod device;
 pub mod hub;
 pub mod program;
-pub mod random;
 pub mod stock;
 pub mod tree;
 pub mod world;

@@ -29,7 +29,7 @@ use pangaea::time::SystemTime;
 use pangaea::time::Time;
 use tokio::runtime::Runtime;
 
-use crate::rng::Rng;
+use pangaea_kit::random::Random;
 
 /// How long devices wait for something to move on a connection.
 pub const IDLE_TIMEOUT_MS: u64 = 500;
@@ -90,7 +90,7 @@ pub struct Device {
     pub url: String,
     pub features: Features,
     pub clock: Arc<Clock>,
-    pub rng: Rng,
+    pub rng: Random,
     ahead_ms: u64,
     running: Option<(Runtime, Replica)>,
 }
@@ -101,7 +101,7 @@ impl Device {
         url: String,
         features: Features,
         clock: Arc<Clock>,
-        mut rng: Rng,
+        mut rng: Random,
     ) -> Self {
         let mut device = Self {
             disk,
@@ -133,7 +133,7 @@ impl Device {
         config.features = self.features;
         config.idle_timeout = Duration::from_millis(IDLE_TIMEOUT_MS);
         let mut random = [0; 48];
-        random.fill_with(|| self.rng.draw().to_le_bytes()[0]);
+        random.fill_with(|| self.rng.number().to_le_bytes()[0]);
         let (clock, ahead_ms) = (Arc::clone(&self.clock), self.ahead_ms);
         let parts = Parts {
             store: self.disk.open(),

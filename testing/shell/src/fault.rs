@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::rng::Rng;
+use pangaea_kit::random::Random;
 
 /// Something that can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ pub struct Faults {
 
 impl Faults {
     /// Draws rates. About every other fault is off, so that the others get through.
-    pub fn draw(rng: &mut Rng) -> Self {
+    pub fn draw(rng: &mut Random) -> Self {
         let mut rates = BTreeMap::new();
         for (fault, most) in Fault::ALL {
             let rate = rng.below(most) + 1;
@@ -82,7 +82,7 @@ impl Faults {
     }
 
     /// Whether the fault strikes now.
-    pub fn strikes(&mut self, fault: Fault, rng: &mut Rng) -> bool {
+    pub fn strikes(&mut self, fault: Fault, rng: &mut Random) -> bool {
         let rate = self.rates.get(&fault).copied().unwrap_or(0);
         let strikes = rate > 0 && rng.chance(rate);
         if strikes {

@@ -21,7 +21,6 @@ pub mod fault;
 mod hub;
 mod network;
 mod oracle;
-mod rng;
 pub mod settings;
 mod verdict;
 pub mod world;

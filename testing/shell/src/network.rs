@@ -16,9 +16,9 @@ use crate::device::IDLE_TIMEOUT_MS;
 use crate::device::key;
 use crate::fault::Fault;
 use crate::fault::Faults;
-use crate::rng::Rng;
 use crate::settings::Planted;
 use crate::world::Timeline;
+use pangaea_kit::random::Random;
 
 /// How many writes pass between two that are thrown away, where that is planted.
 const HONEST_PERMILLE: u64 = 850;
@@ -28,7 +28,7 @@ pub fn make_trouble(
     proxy: &Proxy,
     device: usize,
     (faults, planted): (Arc<Mutex<Faults>>, Option<Planted>),
-    mut rng: Rng,
+    mut rng: Random,
     timeline: Timeline,
 ) {
     proxy.take_reads();
@@ -50,7 +50,7 @@ pub fn make_trouble(
     }));
 }
 
-fn draw(method: &str, faults: &mut Faults, rng: &mut Rng) -> Fate {
+fn draw(method: &str, faults: &mut Faults, rng: &mut Random) -> Fate {
     if method == "CONNECT" {
         return if faults.strikes(Fault::Refused, rng) {
             Fate::Cut

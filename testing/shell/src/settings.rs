@@ -3,7 +3,7 @@
 use pangaea::hub::http::Features;
 
 use crate::fault::Faults;
-use crate::rng::Rng;
+use pangaea_kit::random::Random;
 
 /// A lie planted in the world, to know that the checks see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub struct Settings {
 
 impl Settings {
     /// Draws settings.
-    pub fn draw(rng: &mut Rng, planted: Option<Planted>) -> Self {
+    pub fn draw(rng: &mut Random, planted: Option<Planted>) -> Self {
         let all = ["a.txt", "b.bin", "d/e.txt", "f.txt", "d/g.bin"];
         let paths = all[..1 + rng.index(all.len())].to_vec();
-        let memory = |rng: &mut Rng| match (planted, rng.below(3)) {
+        let memory = |rng: &mut Random| match (planted, rng.below(3)) {
             (Some(Planted::StoreRolledBack), _) | (_, 0) => Memory::Ram,
             _ => Memory::Sqlite,
         };

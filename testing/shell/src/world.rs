@@ -23,10 +23,10 @@ use crate::hub::HubBox;
 use crate::network::make_trouble;
 use crate::oracle::Oracle;
 use crate::oracle::tokens;
-use crate::rng::Rng;
 use crate::settings::Memory;
 use crate::settings::Planted;
 use crate::settings::Settings;
+use pangaea_kit::random::Random;
 
 /// So many requests a round may make at most, whatever goes wrong: a storm would make more.
 const ROUND_REQUESTS_MAX: usize = 400;
@@ -80,7 +80,7 @@ pub(crate) struct World {
     pub proxies: Vec<Proxy>,
     pub requests: usize,
     pub clock: Arc<Clock>,
-    rng: Rng,
+    rng: Random,
     network: Runtime,
     /// An old copy of the first device's store, where a rollback is planted.
     backup: Option<MemoryStore>,
@@ -112,7 +112,7 @@ pub fn run(seed: u64, planted: Option<Planted>, parent: &Path) -> Report {
 
 impl World {
     fn make(seed: u64, planted: Option<Planted>, folder: &Path) -> Self {
-        let mut rng = Rng::new(seed);
+        let mut rng = Random::new(seed);
         let settings = Settings::draw(&mut rng, planted);
         let faults = Arc::new(Mutex::new(settings.faults.clone()));
         let timeline = Timeline::begin();
@@ -352,7 +352,7 @@ fn words(is_complete: bool) -> &'static str {
 }
 
 /// What a user makes of a file: a line more, a line replaced, or something new.
-fn new_content(name: &str, before: &[u8], token: u32, rng: &mut Rng) -> Vec<u8> {
+fn new_content(name: &str, before: &[u8], token: u32, rng: &mut Random) -> Vec<u8> {
     let own = format!("line {token}");
     if name.ends_with(".bin") {
         // Beyond what lies in the store, and sometimes beyond what is held in memory.

@@ -56,7 +56,7 @@ pub use self::status::Status;
 use self::step::AfterApply;
 use self::step::Sending;
 
-/// The time stamps that one life of a replica passes over at its beginning.
+/// The time stamps that one life of a replica passes over at its beginning, if its clock is behind.
 const LIFE_TICKS_MAX: u64 = 0xFF_FFFF;
 
 /// The time stamps that one life passes over after each that it observes.
@@ -188,10 +188,10 @@ impl Engine {
         let last = known.map(|counters| counters.clock).unwrap_or_default();
         // A device that is restored from an image, with its clock behind what the image remembers,
         // would give the names of its forgotten versions to other content. Each life begins somewhere
-        // else within the next quarter of a second.
+        // else within the next quarter of a second, unless time has gone on.
         let mut clock = Clock::new(options.device, last);
         if !planted(Bug::RepeatNames) {
-            clock.skip(options.seed & LIFE_TICKS_MAX);
+            clock.leap(options.seed & LIFE_TICKS_MAX);
         }
         let mut engine = Self {
             clock,

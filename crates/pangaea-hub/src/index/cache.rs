@@ -181,12 +181,10 @@ fn weight(key: &FileKey, version: &Version) -> usize {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use gaia::etag::ETag;
     use gaia::key::SecretKey;
     use gaia::path::FilePath;
 
     use super::*;
-    use crate::blobs::BlobId;
 
     fn key(path: &str) -> FileKey {
         FileKey {
@@ -196,15 +194,7 @@ mod tests {
     }
 
     fn version(body: &[u8]) -> Arc<Version> {
-        Arc::new(Version {
-            size: body.len() as u64,
-            etag: ETag::of(body),
-            content_type: "text/plain".into(),
-            modified_ms: 0,
-            digest: BlobId::of(body),
-            is_whole: true,
-            body: StoredBody::Inline(Bytes::copy_from_slice(body)),
-        })
+        Arc::new(Version::inline(Bytes::copy_from_slice(body), 0))
     }
 
     fn ticket(cache: &Cache, path: &str) -> Ticket {

@@ -81,6 +81,22 @@ pub(crate) struct Version {
     pub(crate) is_whole: bool,
 }
 
+#[cfg(test)]
+impl Version {
+    /// Text that is small enough to live in the index.
+    fn inline(body: Bytes, modified_ms: i64) -> Self {
+        Self {
+            size: body.len() as u64,
+            etag: ETag::of(&body),
+            content_type: "text/plain".into(),
+            modified_ms,
+            digest: BlobId::of(&body),
+            body: StoredBody::Inline(body),
+            is_whole: true,
+        }
+    }
+}
+
 /// What all buckets hold together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stored {

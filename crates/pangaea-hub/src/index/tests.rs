@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gaia::key::SecretKey;
+use pangaea_kit::random::Random;
 use serde_json::{Value, json};
 
 use super::layer::{BucketState, Entry, Slot};
@@ -27,24 +28,12 @@ enum Stage {
     Dropped,
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) % limit
-    }
-}
-
 fn bucket() -> Address {
     SecretKey::from_bytes(&[1; 32]).unwrap().address()
 }
 
 /// Adds a change that makes or removes a file.
-fn change(layer: &mut Layer, model: &mut Model, dice: &mut Dice, seq: i64) {
+fn change(layer: &mut Layer, model: &mut Model, dice: &mut Random, seq: i64) {
     let (name, is_there) = (format!("f{:02}", dice.below(12)), dice.below(3) > 0);
     let state = BucketState {
         seq,
@@ -52,15 +41,7 @@ fn change(layer: &mut Layer, model: &mut Model, dice: &mut Dice, seq: i64) {
     };
     layer.bucket_or(bucket(), state).state = state;
     let body = Bytes::from(format!("{name} {seq}"));
-    let version = Version {
-        size: body.len() as u64,
-        etag: ETag::of(&body),
-        content_type: String::new(),
-        modified_ms: seq,
-        digest: BlobId::of(&body),
-        body: StoredBody::Inline(body),
-        is_whole: true,
-    };
+    let version = Version::inline(body, seq);
     let slot = if is_there {
         Slot::Present {
             version: Arc::new(version),
@@ -83,7 +64,7 @@ async fn pages_tell_what_the_changes_have_made_however_far_they_are_merged() {
             let Opened {
                 index, mut merger, ..
             } = Index::open(&path, 1, Duration::MAX).unwrap();
-            let (mut dice, mut model) = (Dice(seed), Model::new());
+            let (mut dice, mut model) = (Random::new(seed), Model::new());
             let cuts = [dice.below(CHANGES), dice.below(CHANGES)];
             let mut layers = [Layer::default(), Layer::default(), Layer::default()];
             for step in 0..CHANGES {

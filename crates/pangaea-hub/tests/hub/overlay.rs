@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gaia::token::TokenBuilder;
+use pangaea_kit::random::Random;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -13,19 +14,6 @@ use crate::support::{Client, scopes, token, world};
 
 /// Files by path: what must be there.
 type Model = BTreeMap<String, String>;
-
-/// A sequence of numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 #[tokio::test]
 async fn what_waits_for_the_database_is_seen_as_if_it_were_there() {
@@ -36,10 +24,10 @@ async fn what_waits_for_the_database_is_seen_as_if_it_were_there() {
 
 async fn follow(seed: u64) {
     let mut world = world().await;
-    let (mut dice, mut model, mut told) = (Dice(seed), Model::new(), Model::new());
+    let (mut dice, mut model, mut told) = (Random::new(seed), Model::new(), Model::new());
     let mut cursor = world.client.cursor().await;
     for step in 0..120 {
-        let path = format!("{}/{}", ["a", "b", "b/c"][at(&mut dice, 3)], dice.below(6));
+        let path = format!("{}/{}", ["a", "b", "b/c"][dice.index(3)], dice.below(6));
         if dice.below(4) == 0 {
             let there = model.remove(&path).is_some();
             let status = world.client.delete(&path).await.status;
@@ -78,13 +66,9 @@ async fn follow(seed: u64) {
     }
 }
 
-fn at(dice: &mut Dice, limit: u64) -> usize {
-    usize::try_from(dice.below(limit)).unwrap()
-}
-
 /// Compares listings of several kinds, and one file, with what must be there.
-async fn compare(client: &Client, model: &Model, dice: &mut Dice) {
-    let prefix = ["", "a/", "b", "b/c/"][at(dice, 4)];
+async fn compare(client: &Client, model: &Model, dice: &mut Random) {
+    let prefix = ["", "a/", "b", "b/c/"][dice.index(4)];
     let want: Vec<_> = model
         .keys()
         .filter(|path| path.starts_with(prefix))
@@ -103,7 +87,7 @@ async fn compare(client: &Client, model: &Model, dice: &mut Dice) {
         }
     }
     assert_eq!(found, want, "prefix {prefix:?}, {limit} a page");
-    if let Some((path, body)) = model.iter().nth(at(dice, model.len().max(1) as u64)) {
+    if let Some((path, body)) = model.iter().nth(dice.index(model.len().max(1))) {
         assert_eq!(client.body(path).await, *body, "{path}");
     }
 }

@@ -34,6 +34,14 @@ pub enum EditError {
         /// Which.
         path: FilePath,
     },
+    /// The file is there, and its content could not be read.
+    #[error("{path} cannot be read on this device: {reason}; try again")]
+    Unreadable {
+        /// Which.
+        path: FilePath,
+        /// What went wrong.
+        reason: String,
+    },
     /// There is no such version in history, or its content is not kept any more.
     #[error("version {version} of {path} is not kept on this device")]
     NotKept {
@@ -123,7 +131,7 @@ impl Replica {
     /// The content of a file on this device.
     ///
     /// # Errors
-    /// [`EditError::Absent`] if there is none.
+    /// [`EditError::Absent`] if there is none, [`EditError::Unreadable`] if it could not be read.
     pub async fn read(&self, path: &FilePath) -> Result<Body, EditError> {
         let absent = || EditError::Absent { path: path.clone() };
         let file = self
@@ -135,7 +143,14 @@ impl Replica {
             return Ok(Body::Bytes(content));
         }
         let found = self.carrier.local_content(path, file.content).await;
-        found.ok().flatten().ok_or_else(absent)
+        match found {
+            Ok(found) => found.ok_or_else(absent),
+            // Not absent: an application would write over a file that it takes for deleted.
+            Err(failure) => Err(EditError::Unreadable {
+                path: path.clone(),
+                reason: failure.message().to_owned(),
+            }),
+        }
     }
 
     /// Content that came with an answer and goes into the store with the next transaction.

@@ -7,6 +7,7 @@ use pangaea::body::Body;
 use pangaea::hub::Hub;
 use pangaea::hub::HubBody;
 use pangaea::hub::HubOutcome;
+use pangaea::replica::EditError;
 use pangaea::replica::RoundEnd;
 use pangaea::store::RowQuery;
 use pangaea_core::engine::HubState;
@@ -273,4 +274,24 @@ async fn bytes_that_are_not_what_their_version_says_are_set_aside() {
             .unwrap()
             .is_some()
     );
+}
+
+/// What cannot be read is there all the same: who takes it for deleted writes over it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_damaged_store_cannot_give_is_not_called_absent() {
+    let world = World::new().await;
+    let mut device = world.folderless("a").await;
+    let path = FilePath::parse("note.txt").unwrap();
+    device
+        .write(&path, Bytes::from("text"), None)
+        .await
+        .unwrap();
+    let state = world.temp.path().join("a/replica.db");
+    let store = rusqlite::Connection::open(state).unwrap();
+    store.execute_batch("DROP TABLE content").unwrap();
+    let error = device.read(&path).await.map(drop).unwrap_err();
+    assert!(matches!(error, EditError::Unreadable { .. }), "{error}");
+    let other = FilePath::parse("other.txt").unwrap();
+    let error = device.read(&other).await.map(drop).unwrap_err();
+    assert!(matches!(error, EditError::Absent { .. }), "{error}");
 }

@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use pangaea_e2e::random::Random;
 use pangaea_e2e::tree;
 use pangaea_e2e::world::World;
+use pangaea_kit::random::Random;
 
 #[test]
 fn a_file_above_the_limit_of_the_hub_waits_and_the_others_flow() {

@@ -13,11 +13,11 @@ use std::time::SystemTime;
 use pangaea_e2e::EMPTY_TAG;
 use pangaea_e2e::device::Device;
 use pangaea_e2e::program::Process;
-use pangaea_e2e::random::Random;
 use pangaea_e2e::stock;
 use pangaea_e2e::tree;
 use pangaea_e2e::uses_plain_calls;
 use pangaea_e2e::world::World;
+use pangaea_kit::random::Random;
 use serde_json::json;
 
 const KILLS: u64 = 100;

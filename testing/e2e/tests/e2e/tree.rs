@@ -6,9 +6,9 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use pangaea_e2e::random::Random;
 use pangaea_e2e::tree;
 use pangaea_e2e::world::World;
+use pangaea_kit::random::Random;
 use serde_json::json;
 
 const GENERATED_FILES: usize = 3_200;

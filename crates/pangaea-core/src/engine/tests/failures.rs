@@ -366,3 +366,18 @@ fn another_life_gives_other_names() {
     });
     assert_ne!(names[0], names[1]);
 }
+
+/// A program that is started again and again must not run ahead of the time (I-13 would still hold,
+/// but whoever wrote last would not be who wrote last).
+#[test]
+fn many_short_lives_do_not_run_ahead_of_the_time() {
+    let mut counters = None;
+    for life in 0..200 {
+        let options = Options::new(DeviceId::from_bytes([1; 8]), u64::MAX - life);
+        let mut engine = Engine::load(options, [], counters);
+        let now_ms = NOW + life * 20;
+        let version = engine.handle_local_write(&path("a.txt"), new("a"), now_ms);
+        assert_eq!(version.clock, Hlc::new(now_ms, 0), "life {life}");
+        counters = engine.take_commit().counters;
+    }
+}

@@ -34,15 +34,7 @@ fn layer(number: u64) -> Layer {
     let mut layer = Layer::default();
     layer.bucket_or(bucket(), state);
     let body = Bytes::from(format!("body {number}"));
-    let version = Version {
-        size: body.len() as u64,
-        etag: ETag::of(&body),
-        content_type: "text/plain".into(),
-        modified_ms: seq,
-        digest: BlobId::of(&body),
-        body: StoredBody::Inline(body),
-        is_whole: true,
-    };
+    let version = Version::inline(body, seq);
     let slot = Slot::Present {
         version: Arc::new(version),
         pin: None,
@@ -208,15 +200,7 @@ fn a_full_segment_is_followed_by_another_and_goes_when_it_is_merged() {
     let mut log = Log::begin(folder.path(), EPOCH, 0).unwrap();
     let mut large = layer(1);
     let body = Bytes::from(vec![1; 3_000_000]);
-    let version = Version {
-        size: body.len() as u64,
-        etag: ETag::of(&body),
-        content_type: String::new(),
-        modified_ms: 1,
-        digest: BlobId::of(&body),
-        body: StoredBody::Inline(body),
-        is_whole: true,
-    };
+    let version = Version::inline(body, 1);
     let slot = Slot::Present {
         version: Arc::new(version),
         pin: None,
