@@ -34,17 +34,6 @@ pub(super) struct Frame {
     pub(super) layer: Layer,
 }
 
-/// What the next bytes of a log are.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// A frame, and how many bytes it takes.
-    Frame(Frame, usize),
-    /// Nothing more.
-    End,
-    /// No frame, or half of one.
-    Torn,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Part<'a> {
     address: &'a str,
@@ -157,45 +146,45 @@ fn part_of<'a>(address: &'a Address, part: &'a BucketLayer) -> Part<'a> {
     }
 }
 
-/// Reads what is at the beginning of `bytes`.
-pub(super) fn read(bytes: &Bytes, epoch: &Epoch) -> Next {
-    if bytes.is_empty() {
-        return Next::End;
-    }
-    read_whole(bytes, epoch).unwrap_or(Next::Torn)
+/// Reads the frame at the beginning of `bytes`, if there is a whole one, and says how many bytes it
+/// takes.
+pub(super) fn read(bytes: &Bytes, epoch: &Epoch) -> Option<(Frame, usize)> {
+    let (number, meta, content) = content(bytes, epoch)?;
+    let parts: Vec<Part<'_>> = postcard::from_bytes(&content[..meta]).ok()?;
+    let length = HEAD_BYTES + content.len();
+    let layer = layer_of(&parts, bytes.slice(HEAD_BYTES + meta..length))?;
+    Some((Frame { number, layer }, length))
 }
 
-/// Whether a whole frame begins anywhere in what follows the first byte.
-pub(super) fn is_anywhere_in(bytes: &Bytes, epoch: &Epoch) -> bool {
-    let marks = bytes.windows(MARK.len()).enumerate().skip(1);
+/// Whether a whole frame of this number, or of a later one, begins anywhere in `bytes`.
+pub(super) fn is_anywhere_in(bytes: &[u8], epoch: &Epoch, first: u64) -> bool {
+    let marks = bytes.windows(MARK.len()).enumerate();
     marks
         .filter(|(_, window)| *window == MARK)
-        .any(|(at, _)| read_whole(&bytes.slice(at..), epoch).is_some())
+        .filter(|(at, _)| number(&bytes[*at..]).is_some_and(|number| number >= first))
+        .any(|(at, _)| content(&bytes[at..], epoch).is_some())
 }
 
-fn read_whole(bytes: &Bytes, epoch: &Epoch) -> Option<Next> {
+fn number(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(4..12)?.try_into().ok()?))
+}
+
+/// What is behind the head of a whole frame, with its number and the length of what the layer says.
+fn content<'a>(bytes: &'a [u8], epoch: &Epoch) -> Option<(u64, usize, &'a [u8])> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
-    let number = |from: usize| -> Option<u32> {
+    let integer = |from: usize| -> Option<u32> {
         Some(u32::from_le_bytes(
             head.get(from..from + 4)?.try_into().ok()?,
         ))
     };
-    let (meta, bodies) = (number(12)?, number(16)?);
     // First the head alone, so that what only begins like a frame is not read to its end.
-    if head[..4] != MARK || checksum(epoch, &head[4..20]) != number(20)? {
+    if head[..4] != MARK || checksum(epoch, &head[4..20]) != integer(20)? {
         return None;
     }
-    let meta = usize::try_from(meta).ok()?;
-    let length = meta.checked_add(usize::try_from(bodies).ok()?)?;
+    let meta = usize::try_from(integer(12)?).ok()?;
+    let length = meta.checked_add(usize::try_from(integer(16)?).ok()?)?;
     let content = rest.get(..length)?;
-    if checksum(epoch, content) != number(24)? {
-        return None;
-    }
-    let number = u64::from_le_bytes(head[4..12].try_into().ok()?);
-    let parts: Vec<Part<'_>> = postcard::from_bytes(&content[..meta]).ok()?;
-    let bodies = bytes.slice(HEAD_BYTES + meta..HEAD_BYTES + length);
-    let layer = layer_of(&parts, bodies)?;
-    Some(Next::Frame(Frame { number, layer }, HEAD_BYTES + length))
+    (checksum(epoch, content) == integer(24)?).then_some((number(head)?, meta, content))
 }
 
 fn layer_of(parts: &[Part<'_>], mut bodies: Bytes) -> Option<Layer> {

@@ -7,7 +7,8 @@
 //! harm. The log is of one index only, whose epoch stands at the beginning of each segment.
 //!
 //! A frame that was not written to its end was never answered for, and ends the log. One that is
-//! damaged and has others behind it is a hole, which no crash makes: that is an error.
+//! missing or damaged and has later ones behind it is a hole, which no crash makes: that is an
+//! error.
 
 mod frame;
 mod segment;
@@ -98,32 +99,26 @@ impl Frames {
     /// Nothing comes back if a segment was merged and removed meanwhile.
     fn read_once(folder: &Path, epoch: Epoch) -> Result<Option<Self>, IndexError> {
         let mut frames: Vec<frame::Frame> = Vec::new();
-        let mut is_torn = false;
-        for path in segment::list(folder)? {
+        for (first, path) in segment::list(folder)? {
+            let hole = || IndexError::LogHole { path: path.clone() };
+            if frames.last().is_some_and(|last| last.number + 1 != first) {
+                return Err(hole());
+            }
             let Some(mut bytes) = segment::read(&path, epoch)? else {
                 return Ok(None);
             };
-            loop {
-                match frame::read(&bytes, &epoch) {
-                    frame::Next::Frame(frame, length) => {
-                        let follows = frames
-                            .last()
-                            .is_none_or(|last| last.number + 1 == frame.number);
-                        if is_torn || !follows {
-                            return Err(IndexError::LogHole { path });
-                        }
-                        frames.push(frame);
-                        bytes = bytes.split_off(length);
-                    }
-                    frame::Next::End => break,
-                    frame::Next::Torn if frame::is_anywhere_in(&bytes, &epoch) => {
-                        return Err(IndexError::LogHole { path });
-                    }
-                    frame::Next::Torn => {
-                        is_torn = true;
-                        break;
-                    }
+            let mut next = first;
+            while let Some((frame, length)) = frame::read(&bytes, &epoch) {
+                if frame.number != next {
+                    break;
                 }
+                frames.push(frame);
+                bytes = bytes.split_off(length);
+                next += 1;
+            }
+            // What is left was in the file before, or was not written to its end.
+            if frame::is_anywhere_in(&bytes, &epoch, next) {
+                return Err(hole());
             }
         }
         Ok(Some(Self(frames)))

@@ -55,7 +55,15 @@ fn written(folder: &Path) -> PathBuf {
     }
     let mut segments = segment::list(folder).unwrap();
     assert_eq!(segments.len(), 1);
-    segments.remove(0)
+    segments.remove(0).1
+}
+
+/// The head and the frames of a segment, without the room behind them.
+fn read_frames(segment: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(segment).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes.truncate(end);
+    bytes
 }
 
 fn unmerged(folder: &Path, merged: u64) -> Result<Unmerged, IndexError> {
@@ -93,7 +101,7 @@ fn what_was_appended_comes_back_and_what_is_merged_is_passed_over() {
 fn wherever_a_log_is_cut_off_the_frames_before_hold() {
     let folder = tempfile::tempdir().unwrap();
     let segment = written(folder.path());
-    let whole = fs::read(&segment).unwrap();
+    let whole = read_frames(&segment);
     let mut last = None;
     for length in 0..=whole.len() {
         fs::write(&segment, &whole[..length]).unwrap();
@@ -108,7 +116,7 @@ fn wherever_a_log_is_cut_off_the_frames_before_hold() {
 fn a_flipped_byte_is_the_end_of_the_log_or_a_hole_and_never_taken_for_a_frame() {
     let folder = tempfile::tempdir().unwrap();
     let segment = written(folder.path());
-    let whole = fs::read(&segment).unwrap();
+    let whole = read_frames(&segment);
     let third = unmerged_length(&whole);
     for at in 32..whole.len() {
         let mut damaged = whole.clone();
@@ -152,7 +160,7 @@ fn frames_inside_of_a_body_are_no_frames() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::begin(folder.path(), EPOCH, 0).unwrap();
         log.append(&outer).unwrap();
-        let segment = segment::list(folder.path()).unwrap().remove(0);
+        let (_, segment) = segment::list(folder.path()).unwrap().remove(0);
         let mut torn = fs::read(&segment).unwrap();
         // The head was lost, what follows it was not.
         torn[32..60].fill(0);
@@ -169,9 +177,7 @@ fn unmerged_length(whole: &[u8]) -> usize {
     let mut rest = Bytes::copy_from_slice(&whole[32..]);
     let mut at = 32;
     for _ in 0..2 {
-        let frame::Next::Frame(_, length) = frame::read(&rest, &EPOCH) else {
-            panic!("no frame at {at}");
-        };
+        let (_, length) = frame::read(&rest, &EPOCH).unwrap();
         rest = rest.split_off(length);
         at += length;
     }
@@ -194,29 +200,85 @@ fn a_log_of_another_index_and_one_that_begins_too_late_are_refused() {
     assert_eq!(unmerged(folder.path(), 5).unwrap().last, Some(6));
 }
 
+/// A layer of which a segment holds six.
+fn large(number: u64) -> Layer {
+    let mut large = layer(number);
+    let seq = i64::try_from(number).unwrap();
+    let body = Bytes::from(vec![1; 3_000_000]);
+    let slot = Slot::Present {
+        version: Arc::new(Version::inline(body, seq)),
+        pin: None,
+    };
+    let path = FilePath::parse("large").unwrap();
+    large.set(&bucket(), path, Some(Entry { seq, slot }));
+    large
+}
+
+fn firsts(folder: &Path) -> Vec<u64> {
+    let segments = segment::list(folder).unwrap();
+    segments.into_iter().map(|(first, _)| first).collect()
+}
+
 #[test]
 fn a_full_segment_is_followed_by_another_and_goes_when_it_is_merged() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::begin(folder.path(), EPOCH, 0).unwrap();
-    let mut large = layer(1);
-    let body = Bytes::from(vec![1; 3_000_000]);
-    let version = Version::inline(body, 1);
-    let slot = Slot::Present {
-        version: Arc::new(version),
-        pin: None,
-    };
-    let path = FilePath::parse("large").unwrap();
-    large.set(&bucket(), path, Some(Entry { seq: 1, slot }));
     for number in 1..=8 {
-        assert_eq!(log.append(&large).unwrap(), number);
+        assert_eq!(log.append(&large(number)).unwrap(), number);
     }
-    assert_eq!(segment::list(folder.path()).unwrap().len(), 2);
+    assert_eq!(firsts(folder.path()), [1, 7]);
     assert_eq!(unmerged(folder.path(), 0).unwrap().last, Some(8));
     log.closed().remove(5);
-    assert_eq!(segment::list(folder.path()).unwrap().len(), 2);
+    assert_eq!(firsts(folder.path()), [1, 7]);
     log.closed().remove(6);
-    assert_eq!(segment::list(folder.path()).unwrap().len(), 1);
+    assert_eq!(firsts(folder.path()), [7]);
     assert_eq!(unmerged(folder.path(), 6).unwrap().last, Some(8));
     log.remove().unwrap();
-    assert_eq!(segment::list(folder.path()).unwrap().len(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_merged_segment_is_used_again_and_what_it_held_is_not_taken_for_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::begin(folder.path(), EPOCH, 0).unwrap();
+    for number in 1..=12 {
+        log.append(&large(number)).unwrap();
+    }
+    log.closed().remove(6);
+    log.append(&layer(13)).unwrap();
+    assert_eq!(firsts(folder.path()), [7, 13]);
+    let (_, reused) = segment::list(folder.path()).unwrap().pop().unwrap();
+    assert!(fs::metadata(&reused).unwrap().len() > 16_000_000);
+    assert_eq!(unmerged(folder.path(), 6).unwrap().last, Some(13));
+    // An earlier frame begins where the next one will.
+    let large_frame = fs::read(&reused).unwrap();
+    log.append(&large(14)).unwrap();
+    log.append(&layer(15)).unwrap();
+    assert_eq!(unmerged(folder.path(), 6).unwrap().last, Some(15));
+    // The second of the three is back to what was there before.
+    let mut damaged = fs::read(&reused).unwrap();
+    let at = damaged.len() / 16;
+    damaged[at..2 * at].copy_from_slice(&large_frame[at..2 * at]);
+    damaged[at] ^= 1;
+    fs::write(&reused, &damaged).unwrap();
+    let hole = unmerged(folder.path(), 6).unwrap_err();
+    assert!(matches!(hole, IndexError::LogHole { .. }), "{hole}");
+}
+
+#[test]
+fn a_frame_that_replaces_one_of_a_merged_segment_and_is_lost_is_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::begin(folder.path(), EPOCH, 0).unwrap();
+    for number in 1..=12 {
+        log.append(&large(number)).unwrap();
+    }
+    let (_, first) = segment::list(folder.path()).unwrap().remove(0);
+    let before = fs::read(&first).unwrap();
+    log.closed().remove(6);
+    log.append(&large(13)).unwrap();
+    assert_eq!(unmerged(folder.path(), 6).unwrap().last, Some(13));
+    let (_, reused) = segment::list(folder.path()).unwrap().pop().unwrap();
+    // Whole frames stand where the new one stood, and they have other numbers.
+    fs::write(&reused, &before).unwrap();
+    assert_eq!(unmerged(folder.path(), 6).unwrap().last, Some(12));
 }
