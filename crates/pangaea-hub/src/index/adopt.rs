@@ -33,7 +33,7 @@ impl Adopted {
     /// What the index becomes with all of these.
     pub(super) fn decide(all: Vec<Self>, connection: &Connection) -> Result<Layer, IndexError> {
         let layers = Layers::default();
-        let mut draft = Draft::new(View::new(&layers, connection), now_ms());
+        let mut draft = Draft::new(View::new(&layers, connection, None), now_ms());
         for adopted in all {
             draft.adopt(adopted)?;
         }

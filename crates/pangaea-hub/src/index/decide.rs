@@ -14,6 +14,7 @@ use gaia::path::FilePath;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::layer::{BucketState, Entry, Layer, Slot};
+use super::paths::Paths;
 use super::pending::Layers;
 use super::sqlite::{find_version, stored_etag, unsigned};
 use super::{
@@ -33,6 +34,8 @@ const FIND_CURRENT: &str = "SELECT etag, size FROM files WHERE bucket = ?1 AND p
 pub(super) struct View<'a> {
     layers: &'a Layers,
     connection: &'a Connection,
+    /// Which paths the database may have, if that is known.
+    paths: Option<&'a Paths>,
     /// The numbers of buckets that were asked for.
     ids: RefCell<BTreeMap<Address, Option<i64>>>,
 }
@@ -264,6 +267,9 @@ impl<'a> Draft<'a> {
             state.usage = usage(state.usage);
             seq = state.seq;
         });
+        if let Some(paths) = self.view.paths {
+            paths.add(&key.bucket, &key.path);
+        }
         let entry = Entry { seq, slot };
         let before = self.layer.set(&key.bucket, key.path.clone(), Some(entry));
         self.undo.push((key, before));
@@ -315,10 +321,15 @@ impl<'a> Draft<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(layers: &'a Layers, connection: &'a Connection) -> Self {
+    pub(super) fn new(
+        layers: &'a Layers,
+        connection: &'a Connection,
+        paths: Option<&'a Paths>,
+    ) -> Self {
         Self {
             layers,
             connection,
+            paths,
             ids: RefCell::default(),
         }
     }
@@ -341,6 +352,10 @@ impl<'a> View<'a> {
     }
 
     fn stored(&self, key: &FileKey) -> Result<Option<Current>, IndexError> {
+        let known = self.paths;
+        if known.is_some_and(|paths| !paths.may_have(&key.bucket, &key.path)) {
+            return Ok(None);
+        }
         let Some(id) = self.id(&key.bucket)? else {
             return Ok(None);
         };

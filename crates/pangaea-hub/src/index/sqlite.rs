@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::cache::{Cache, Looked};
 use super::log::{self, Frames, Log};
 use super::merge::{Merger, catch_up};
+use super::paths::Paths;
 use super::pending::Pending;
 use super::schema::{Epoch, load_epoch, load_merged, migrate, refuse_newer};
 use super::writer::Writer;
@@ -107,7 +108,7 @@ impl Index {
         }));
         let mut merger = Merger::new(&index, connection, log.closed(), keep_removals);
         merger.forget_old()?;
-        let writer = Writer::new(&index, open_reader(path)?, log);
+        let writer = Writer::new(&index, open_reader(path)?, Paths::start(path)?, log);
         Ok(Opened {
             index,
             writer,
@@ -331,7 +332,7 @@ fn has_log(path: &Path) -> bool {
     std::fs::metadata(log).is_ok_and(|about| about.len() > 0)
 }
 
-fn open_reader(path: &Path) -> Result<Connection, IndexError> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection, IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;

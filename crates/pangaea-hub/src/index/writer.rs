@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::decide::{Draft, Verdicts, View};
 use super::layer::Layer;
 use super::log::Log;
+use super::paths::Paths;
 use super::pending::Pending;
 use super::sqlite::{Revocations, now_ms};
 use super::{Index, IndexError, Part};
@@ -16,6 +17,7 @@ use super::{Index, IndexError, Part};
 pub(crate) struct Writer {
     connection: Connection,
     log: Log,
+    paths: Paths,
     pending: Arc<Pending>,
     revocations: Arc<Revocations>,
 }
@@ -30,10 +32,11 @@ pub(crate) struct Applied {
 }
 
 impl Writer {
-    pub(super) fn new(index: &Index, connection: Connection, log: Log) -> Self {
+    pub(super) fn new(index: &Index, connection: Connection, paths: Paths, log: Log) -> Self {
         Self {
             connection,
             log,
+            paths,
             pending: Arc::clone(index.pending()),
             revocations: Arc::clone(index.revocations()),
         }
@@ -47,7 +50,7 @@ impl Writer {
             let layers = self.pending.layers();
             // After the layers: what they lack is in the database by then.
             let moment = self.connection.unchecked_transaction()?;
-            let mut draft = Draft::new(View::new(&layers, &moment), now_ms());
+            let mut draft = Draft::new(View::new(&layers, &moment, Some(&self.paths)), now_ms());
             for part in parts {
                 draft.take(part);
             }
