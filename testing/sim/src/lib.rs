@@ -26,6 +26,7 @@ pub mod settings;
 pub mod shrink;
 mod user;
 mod verdict;
+mod watch;
 pub mod world;
 
 pub use fault::Fault;

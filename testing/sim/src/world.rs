@@ -394,6 +394,7 @@ impl World {
                 sent = true;
                 self.mark(&[2, number as u64, id.0]);
                 self.note(|| format!("device {number} {id:?} {request:?}"));
+                self.watch(number, &request)?;
                 let mut chance = Chance {
                     rng: &mut self.rng,
                     faults: &mut self.faults,
@@ -417,6 +418,9 @@ impl World {
     fn judge(&mut self, number: usize) -> Result<(), String> {
         let device = &self.devices[number];
         check_invariants(&device.engine).map_err(|broken| format!("device {number}: {broken}"))?;
+        if let Some(broken) = device.broken() {
+            return Err(format!("I-2: device {number}: {broken}"));
+        }
         if device.commits == self.judged[number] {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use gaia::path::FilePath;
 
 use super::Engine;
+use super::step::AfterApply;
 use crate::commit::Action;
 use crate::commit::Cause;
 use crate::commit::HistoryRow;
@@ -33,6 +34,7 @@ impl Engine {
         {
             return file.version;
         }
+        self.drop_follow_up(path);
         if let Some(version) = self.complete_apply(path, Some(new.content), now_ms) {
             return version;
         }
@@ -60,6 +62,7 @@ impl Engine {
     pub fn handle_local_delete(&mut self, path: &FilePath, now_ms: u64) -> Option<VersionId> {
         let entry = self.entries.get(path)?;
         entry.local.file()?;
+        self.drop_follow_up(path);
         if let Some(version) = self.complete_apply(path, None, now_ms) {
             return Some(version);
         }
@@ -131,6 +134,23 @@ impl Engine {
             self.listing.want();
             self.ready.insert(path);
         }
+    }
+
+    /// What was to be done to the device's copy is not any more: it was decided for, and announced
+    /// beside, a state that an edit has just replaced.
+    fn drop_follow_up(&mut self, path: &FilePath) {
+        let mut anew = Vec::new();
+        self.follow_up.retain(|(request, after)| {
+            let is_about = request.path() == Some(path);
+            if is_about {
+                anew.push(match after {
+                    Some(AfterApply::Copy { main, .. }) => main.clone(),
+                    Some(AfterApply::Take { .. } | AfterApply::Merge { .. }) | None => path.clone(),
+                });
+            }
+            !is_about
+        });
+        self.ready.extend(anew);
     }
 
     /// An edit that leads back to the base before anything was sent is no edit at all.

@@ -22,6 +22,7 @@ use super::local_content;
 use crate::fault::Fault;
 use crate::mutant::Mutant;
 use crate::oracle::Sight;
+use crate::oracle::is_copy;
 
 impl Device {
     /// Looks for what the user did in the folder.
@@ -46,11 +47,34 @@ impl Device {
         }
         for (path, content) in found {
             if !self.applying.contains(&path) {
-                self.hand_in_edit(&path, content, world_ms);
+                self.hand_in_found(&path, content, world_ms);
             }
         }
         self.engine.handle_folder_scanned();
         self.store(chance)
+    }
+
+    /// I-2: what the device itself put into the folder is recognised there, and is no edit of its
+    /// user's. A conflict copy that is found is the copy that was to be made.
+    fn hand_in_found(
+        &mut self,
+        path: &FilePath,
+        content: Option<(ContentHash, u64)>,
+        world_ms: u64,
+    ) {
+        let is_own = self.own_doing.get(path) == Some(&content.map(|(hash, _)| hash));
+        let announced = self.engine.entry(path).and_then(|entry| {
+            let target = entry.applying.as_deref()?;
+            target.local.version()
+        });
+        self.hand_in_edit(path, content, world_ms);
+        let entry = self.engine.entry(path);
+        let became = entry.and_then(|entry| entry.local.version());
+        if is_own && !is_copy(path.as_str()) && (announced.is_none() || became != announced) {
+            self.broken = Some(format!(
+                "its own change of the folder's {path} is taken for an edit of its user"
+            ));
+        }
     }
 
     pub(super) fn set_in_folder(&mut self, path: &FilePath, content: Option<ContentHash>) {
@@ -192,6 +216,7 @@ impl Device {
             self.set_in_folder(path, wanted);
             self.unflushed.push((path.clone(), there));
             self.unrecorded.insert(path.clone());
+            self.own_doing.insert(path.clone(), wanted);
         }
         Response::Applied
     }

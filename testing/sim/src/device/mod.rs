@@ -127,6 +127,10 @@ pub struct Device {
     /// Those of them that a crash left so, until replica and hub agree on the path again.
     doubted: BTreeSet<FilePath>,
     phantoms: Vec<Phantom>,
+    /// What the device itself put into the folder, where its user changed nothing since.
+    own_doing: BTreeMap<FilePath, Option<ContentHash>>,
+    /// What it broke that only the folder shows.
+    broken: Option<String>,
     /// What the shell remembers of the hub's listing.
     kept: Option<shell::Kept>,
     /// The hub asked not to be asked before this, in the world's milliseconds.
@@ -179,6 +183,8 @@ impl Device {
             unrecorded: BTreeSet::new(),
             doubted: BTreeSet::new(),
             phantoms: Vec::new(),
+            own_doing: BTreeMap::new(),
+            broken: None,
             kept: None,
             not_before_ms: 0,
             commits: 0,
@@ -290,6 +296,7 @@ impl Device {
                 None => folder.remove(path),
             };
             self.unflushed.retain(|(written, _)| written != path);
+            self.own_doing.remove(path);
             return Stored::Done;
         }
         self.hand_in_edit(path, content, world_ms);
@@ -330,6 +337,11 @@ impl Device {
         for (id, response) in std::mem::take(&mut self.local_results) {
             self.engine.handle_response(id, response, now_ms);
         }
+    }
+
+    /// What it broke that only its folder shows, if anything.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
     }
 
     /// Whether requests may go out: not before everything is stored that they build on.

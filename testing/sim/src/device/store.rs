@@ -118,6 +118,7 @@ impl Device {
             if chance.strikes(Fault::FolderTailLost) {
                 self.set_in_folder(&path, before);
                 self.unrecorded.remove(&path);
+                self.own_doing.remove(&path);
             }
         }
         self.note_phantoms();
@@ -198,6 +199,7 @@ impl Device {
         self.unrecorded.clear();
         self.doubted.clear();
         self.phantoms.clear();
+        self.own_doing.clear();
         self.reload();
     }
 
