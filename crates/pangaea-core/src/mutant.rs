@@ -24,6 +24,12 @@ pub enum Bug {
     AbsenceBeatsEdit,
     /// The answer to an upload clears the edit that was made during it.
     ClearNewerEdit,
+    /// What the device wrote itself is not recognised.
+    ForgetOwnWrites,
+    /// Tombstones go at once.
+    SweepAtOnce,
+    /// A refusal is no reason to stop.
+    RefusalRetries,
     /// What a delete replaced is forgotten.
     ForgetDelete,
     /// The clock begins anew at a restart.
@@ -60,7 +66,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::SameBytesSameVersion,
         Self::BelieveStaleRead,
         Self::TwoReadsAreProof,
@@ -69,6 +75,9 @@ impl Bug {
         Self::DeleteBeatsEdit,
         Self::AbsenceBeatsEdit,
         Self::ClearNewerEdit,
+        Self::ForgetOwnWrites,
+        Self::SweepAtOnce,
+        Self::RefusalRetries,
         Self::ForgetDelete,
         Self::ClockWithoutMemory,
         Self::UnsentAncestors,

@@ -93,7 +93,8 @@ pub struct Own {
 impl Own {
     /// Whether this replica wrote that, and so knows it in all that it has now.
     fn wrote(&self, remote: &RemoteFile) -> bool {
-        remote.origin == Origin::Header
+        !planted(Bug::ForgetOwnWrites)
+            && remote.origin == Origin::Header
             && remote.version.device == self.device
             && remote.version.clock <= self.last
     }

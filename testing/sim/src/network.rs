@@ -16,6 +16,7 @@ use crate::hub::Reply;
 use crate::hub::Slow;
 use crate::mutant::Mutant;
 use crate::oracle::Excuse;
+use crate::watch::Refusal;
 use crate::world::World;
 
 /// A request of an engine on its way.
@@ -222,10 +223,14 @@ impl World {
         else {
             return Ok(());
         };
-        let device = &mut self.devices[number];
+        let device = &self.devices[number];
         if device.life != life && !self.planted.is(Mutant::AnswersOfAnotherLife) {
             return Ok(());
         }
+        if reply == Reply::Refused {
+            self.refused.push(Refusal::of(self, number, &request));
+        }
+        let device = &mut self.devices[number];
         if let Reply::Unwell {
             retry_after_ms: Some(wait),
         } = &reply
@@ -261,6 +266,7 @@ impl World {
     ) -> Result<(), String> {
         self.mark(&[3, number as u64, id.0, kind_of(&response)]);
         self.note(|| format!("device {number} gets {id:?} {response:?}"));
+        self.watch_answer(number, &response);
         if self.strikes(Fault::LateAnswer) {
             let response = response.clone();
             self.late_answers.push(LateAnswer {

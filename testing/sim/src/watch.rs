@@ -1,7 +1,10 @@
 //! Judges each request at the moment when a device makes it, by what its store holds then.
 
 use gaia::path::FilePath;
+use pangaea_core::io::ListedFile;
 use pangaea_core::io::Request;
+use pangaea_core::io::Response;
+use pangaea_core::plan::Condition;
 use pangaea_core::version::ContentHash;
 
 use crate::device::Device;
@@ -11,6 +14,11 @@ use crate::world::World;
 impl World {
     /// What must hold of a request of this device.
     pub(crate) fn watch(&mut self, number: usize, request: &Request) -> Result<(), String> {
+        if self.refused.iter().any(|it| it.is(self, number, request)) {
+            return Err(format!(
+                "L-5: device {number} sends again what was refused for good: {request:?}"
+            ));
+        }
         let device = &self.devices[number];
         if let Request::Apply { path, to, .. } = request
             && device.has_folder()
@@ -19,6 +27,61 @@ impl World {
                 .map_err(|broken| format!("I-10: device {number}: {broken}"))?;
         }
         Ok(())
+    }
+
+    /// A device gets an answer.
+    pub(crate) fn watch_answer(&mut self, number: usize, response: &Response) {
+        if let Response::Listed(files) = response {
+            self.refused
+                .retain(|it| it.device != number || !it.is_overtaken(files));
+        }
+    }
+}
+
+/// What was refused for good: a request in a life of a device.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    device: usize,
+    life: u32,
+    request: Request,
+}
+
+impl Refusal {
+    /// The hub refused this for good.
+    pub(crate) fn of(world: &World, device: usize, request: &Request) -> Self {
+        Self {
+            device,
+            life: world.devices[device].life,
+            request: request.clone(),
+        }
+    }
+
+    /// Whether the hub told of something else at the path than what the request was made against: that
+    /// is a reason to try again.
+    fn is_overtaken(&self, listed: &[ListedFile]) -> bool {
+        let Some(path) = self.request.path() else {
+            return false;
+        };
+        let listed = listed.iter().find(|file| file.path == *path);
+        let listed = listed.map(|file| file.tag.as_ref());
+        match &self.request {
+            Request::Push {
+                condition: Condition::Create,
+                ..
+            } => listed.is_some(),
+            Request::Push {
+                condition: Condition::Replace(tag),
+                ..
+            }
+            | Request::Remove { tag, .. } => {
+                listed.is_none_or(|there| there.is_some_and(|it| it != tag))
+            }
+            _ => false,
+        }
+    }
+
+    fn is(&self, world: &World, device: usize, request: &Request) -> bool {
+        self.device == device && self.life == world.devices[device].life && self.request == *request
     }
 }
 

@@ -33,6 +33,7 @@ use crate::schedule::Schedule;
 use crate::schedule::Step;
 use crate::settings::Ending;
 use crate::settings::Settings;
+use crate::watch::Refusal;
 
 /// What a run showed.
 #[derive(Debug, Clone)]
@@ -77,6 +78,7 @@ pub(crate) struct World {
     pub(crate) packets: Vec<Packet>,
     pub(crate) late_calls: Vec<Call>,
     pub(crate) late_answers: Vec<LateAnswer>,
+    pub(crate) refused: Vec<Refusal>,
     pub(crate) oracle: Oracle,
     truth: Truth,
     /// How many commits of each device were judged.
@@ -135,6 +137,7 @@ impl World {
             packets: Vec::new(),
             late_calls: Vec::new(),
             late_answers: Vec::new(),
+            refused: Vec::new(),
             oracle: Oracle::default(),
             truth: Truth::default(),
             looked: BTreeMap::new(),

@@ -157,8 +157,10 @@ impl Engine {
             return;
         }
         if let Some(problem) = &entry.problem {
-            // A listing without tags says nothing new of it.
-            if problem.tag.is_some() && (file.tag.is_none() || problem.tag == file.tag) {
+            // A listing without tags says nothing new of a file that was known to be there: to try again
+            // at every look would be for ever (L-5).
+            let is_known = problem.tag.is_some() || entry.base.tag().is_some();
+            if is_known && (file.tag.is_none() || problem.tag == file.tag) {
                 return;
             }
             entry.problem = None;
@@ -240,7 +242,11 @@ impl Engine {
                 tombstone: Some(tag),
                 since_ms,
                 ..
-            } if now_ms.saturating_sub(*since_ms) > self.options.tombstone_ms => Some(tag.clone()),
+            } if now_ms.saturating_sub(*since_ms) > self.options.tombstone_ms
+                || planted(Bug::SweepAtOnce) =>
+            {
+                Some(tag.clone())
+            }
             Base::Gone { .. } | Base::File(_) | Base::Unknown => None,
         }
     }

@@ -25,6 +25,7 @@ use crate::state::Format;
 use crate::state::Local;
 use crate::state::LocalFile;
 use crate::state::Problem;
+use crate::state::ProblemKind;
 use crate::state::Remote;
 use crate::state::RemoteBody;
 use crate::state::RemoteFile;
@@ -237,6 +238,10 @@ impl Engine {
             .entries
             .get(path)
             .and_then(|entry| entry.local.version());
+        if problem.kind == ProblemKind::Refused && planted(Bug::RefusalRetries) {
+            self.ready.insert(path.clone());
+            return;
+        }
         self.update(path, |entry| entry.problem = Some(problem));
         if planted(Bug::OneStopsAll) {
             self.ready.clear();

@@ -168,3 +168,27 @@ fn a_new_file_names_the_tombstone_of_one_that_was_never_here() {
     assert_eq!(condition, Condition::Replace(tombstone.tag));
     assert_eq!(file.ancestors.as_slice(), [tombstone.version, earlier]);
 }
+
+#[test]
+fn an_edit_ends_what_was_decided_for_the_state_before_it() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "mine");
+    let (id, _) = harness.ask();
+    harness.answer(id, Response::ConditionFailed(None));
+    let (id, _) = harness.ask();
+    let theirs = remote("theirs", NOW, &[]);
+    harness.answer(id, Response::Fetched(Box::new(theirs)));
+    let (id, request) = harness.ask();
+    assert!(matches!(request, Request::Merge { .. }), "{request:?}");
+    let merged = Merged {
+        keep: Keep::Side(Side::Theirs),
+        copy: None,
+    };
+    harness.answer(id, Response::Merged(merged));
+    let edit = harness.write(&a, "mine again");
+    // Not the change of the device's copy that the merge led to.
+    match harness.ask().1 {
+        Request::Merge { ours, .. } => assert_eq!(ours.version, edit),
+        request => panic!("{request:?}"),
+    }
+}

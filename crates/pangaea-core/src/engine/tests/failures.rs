@@ -53,6 +53,28 @@ fn a_refusal_parks_one_and_others_flow() {
 }
 
 #[test]
+fn a_refusal_is_no_less_final_on_a_hub_whose_listings_tell_no_tags() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write_through(&a, "small");
+    harness.write(&a, "too large");
+    let (id, _) = harness.ask();
+    let problem = Failure::Problem {
+        kind: ProblemKind::Refused,
+        message: "413".to_owned(),
+        tag: None,
+    };
+    harness.answer(id, Response::Failed(problem));
+    let untagged = ListedFile {
+        path: a.clone(),
+        tag: None,
+    };
+    harness.list(vec![untagged]);
+    assert_eq!(harness.next(), None, "that says nothing new");
+    harness.list(vec![listed(&a, &tag("theirs"))]);
+    assert_eq!(harness.ask().1, Request::Fetch { path: a });
+}
+
+#[test]
 fn a_copy_that_cannot_be_made_parks_its_file() {
     let (mut harness, a) = (Harness::new(), path("a.bin"));
     harness.write(&a, "mine");
