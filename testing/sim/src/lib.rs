@@ -20,6 +20,7 @@ pub mod hub;
 pub mod mutant;
 mod network;
 pub mod oracle;
+pub mod regime;
 pub mod rng;
 pub mod schedule;
 pub mod settings;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::fault::Fault;
 use crate::fault::Rates;
+use crate::regime::Regime;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::settings::Style;
@@ -58,6 +59,9 @@ impl Deed {
     ];
 
     fn draw(rng: &mut Rng, settings: &Settings) -> Self {
+        if let Some(regime) = settings.regime {
+            return regime.deed(rng);
+        }
         // An empty file that is not encrypted has the same tag as the stand-in for a deleted one, and
         // nobody could tell them apart. Only stock programs bring in files that are not encrypted.
         let has_plain = settings.rates.contains_key(&Fault::ForeignWrite);
@@ -198,7 +202,8 @@ impl Schedule {
     /// Draws the schedule of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let settings = Settings::draw(&mut rng);
+        let mut settings = Settings::draw(&mut rng);
+        Regime::of(seed, &mut settings);
         // A relay waits for everybody before each edit: it needs more time for as many of them.
         let (edits, count) = match settings.style {
             Style::Free => (3 + rng.below(20), 100 + rng.below(200)),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::fault::Fault;
 use crate::fault::Rates;
 use crate::fault::draw_rates;
+use crate::regime::Regime;
 use crate::rng::Rng;
 
 /// How the users of a world behave.
@@ -98,6 +99,9 @@ pub struct Settings {
     pub in_flight: usize,
     /// What goes wrong how often.
     pub rates: Rates,
+    /// What the world is about, if it is about one thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regime: Option<Regime>,
 }
 
 /// Names that have made trouble somewhere, among plain ones: case twins, Unicode twins, a file and
@@ -188,6 +192,7 @@ impl Settings {
             },
             in_flight: [1, 4, 4, 128][rng.index(4)],
             rates,
+            regime: None,
         }
     }
 }
