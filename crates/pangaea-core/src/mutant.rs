@@ -26,6 +26,8 @@ pub enum Bug {
     ClearNewerEdit,
     /// What the device wrote itself is not recognised.
     ForgetOwnWrites,
+    /// What carries the device's name is its past, also what it forgot when it was restored.
+    ForgottenIsPast,
     /// Tombstones go at once.
     SweepAtOnce,
     /// A refusal is no reason to stop.
@@ -66,7 +68,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::SameBytesSameVersion,
         Self::BelieveStaleRead,
         Self::TwoReadsAreProof,
@@ -76,6 +78,7 @@ impl Bug {
         Self::AbsenceBeatsEdit,
         Self::ClearNewerEdit,
         Self::ForgetOwnWrites,
+        Self::ForgottenIsPast,
         Self::SweepAtOnce,
         Self::RefusalRetries,
         Self::ForgetDelete,

@@ -258,9 +258,18 @@ fn is_unrelated(entry: &Entry, remote: &RemoteFile) -> bool {
         })
 }
 
+/// Whether the fetched version is one of this replica's own that came before the base: it knows it,
+/// also where what came in between named no ancestors. What is newer than the base and carries the
+/// replica's name was written before its storage was restored from a backup, and forgotten with that.
+fn is_own_past(entry: &Entry, remote: &RemoteFile, own: Own) -> bool {
+    let is_before = |base| remote.version <= base && !remote.ancestors.contains(&base);
+    own.wrote(remote)
+        && (entry.base.version().is_some_and(is_before) || planted(Bug::ForgottenIsPast))
+}
+
 /// Whether the local state was made knowing the fetched version.
 fn is_included(entry: &Entry, remote: &RemoteFile, own: Own) -> bool {
-    own.wrote(remote)
+    is_own_past(entry, remote, own)
         || entry.local.version() == Some(remote.version)
         || entry.local.ancestors().contains(&remote.version)
         || entry.base.includes(&remote.version)

@@ -105,6 +105,19 @@ impl World {
         Ok(())
     }
 
+    /// Whether a change of this path by this device is on its way to the hub.
+    pub(crate) fn is_being_changed(&self, device: usize, path: &FilePath) -> bool {
+        self.packets.iter().any(|packet| {
+            packet.device == device
+                && packet.request.path() == Some(path)
+                && match &packet.leg {
+                    Leg::Out(call) => call.changes(),
+                    Leg::Uploading(..) => true,
+                    Leg::Back(_) => false,
+                }
+        })
+    }
+
     /// One of the packets arrives, the oldest or another one.
     pub(crate) fn deliver_some(&mut self) -> Result<(), String> {
         if self.packets.is_empty() {

@@ -63,7 +63,11 @@ impl Regime {
                 (Fault::LostAnswer, 200),
             ],
             Self::Echoes => &[(Fault::LateDuplicate, 300), (Fault::ForeignWrite, 20)],
-            Self::Backups => &[(Fault::HubRollback, 10), (Fault::Partition, 10)],
+            Self::Backups => &[
+                (Fault::HubRollback, 10),
+                (Fault::ForeignWrite, 20),
+                (Fault::Evicted, 5),
+            ],
             Self::Anew => &[(Fault::Partition, 40), (Fault::LostAnswer, 50)],
         };
         let always = faults.iter().copied();

@@ -165,7 +165,7 @@ impl World {
             kept.extend(tokens(&content(&object.bytes)));
         }
         for device in &self.devices {
-            for content in device.on_disk() {
+            for (_, content) in device.on_disk() {
                 kept.extend(self.lines(&content));
             }
             for (path, hash) in device.history() {

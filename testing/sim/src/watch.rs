@@ -5,9 +5,15 @@ use pangaea_core::io::ListedFile;
 use pangaea_core::io::Request;
 use pangaea_core::io::Response;
 use pangaea_core::plan::Condition;
+use pangaea_core::state::Base;
+use pangaea_core::state::LocalFile;
+use pangaea_core::state::Origin;
+use pangaea_core::state::Remote;
+use pangaea_core::state::RemoteBody;
 use pangaea_core::version::ContentHash;
 
 use crate::device::Device;
+use crate::header::version_of;
 use crate::oracle::is_copy;
 use crate::world::World;
 
@@ -20,6 +26,14 @@ impl World {
             ));
         }
         let device = &self.devices[number];
+        match request {
+            Request::Apply { path, to, .. } => check_forward(device, path, to.as_ref())
+                .map_err(|broken| format!("I-5: device {number}: {broken}"))?,
+            Request::Sweep { path, .. } => self
+                .check_age(device, path)
+                .map_err(|broken| format!("I-2: device {number}: {broken}"))?,
+            _ => {}
+        }
         if let Request::Apply { path, to, .. } = request
             && device.has_folder()
         {
@@ -27,6 +41,27 @@ impl World {
                 .map_err(|broken| format!("I-10: device {number}: {broken}"))?;
         }
         Ok(())
+    }
+
+    /// I-2: a tombstone stays for as long as was set, so that who was away learns of the delete. How
+    /// long, is what the device's clock says: where that was set forward, time has passed for it.
+    fn check_age(&self, device: &Device, path: &FilePath) -> Result<(), String> {
+        let stored = device.stored_entries().get(path);
+        let Some(Base::Gone { version, .. }) = stored.map(|entry| &entry.base) else {
+            return Ok(());
+        };
+        let past = self.hub.past(path).iter();
+        let known = past.filter_map(|was| was.object.as_ref());
+        let known = known.filter(|object| version_of(object) == *version);
+        let Some(written) = known.map(|object| object.modified_s).min() else {
+            return Ok(());
+        };
+        let hub_s = (self.now_ms / 1_000).saturating_add_signed(self.settings.hub.skew_s);
+        let age_ms = hub_s.saturating_sub(written) * 1_000 + device.set_forward_ms;
+        if age_ms + 1_000 >= self.settings.tombstone_ms {
+            return Ok(());
+        }
+        Err(format!("the tombstone of {path} goes after {age_ms} ms"))
     }
 
     /// A device gets an answer.
@@ -83,6 +118,32 @@ impl Refusal {
     fn is(&self, world: &World, device: usize, request: &Request) -> bool {
         self.device == device && self.life == world.devices[device].life && self.request == *request
     }
+}
+
+/// I-5: where the device has just what the hub had, something older that did not see it does not take
+/// its place unmerged: the hub was set back, and this may be all that is left of the newer version.
+fn check_forward(device: &Device, path: &FilePath, to: Option<&LocalFile>) -> Result<(), String> {
+    let Some(entry) = device.engine.entry(path) else {
+        return Ok(());
+    };
+    let (Base::File(base), Remote::File(remote)) = (&entry.base, &entry.remote) else {
+        return Ok(());
+    };
+    let is_taken = match (to, &remote.body) {
+        (None, RemoteBody::Tombstone) => true,
+        (Some(to), RemoteBody::File { .. }) => to.version == remote.version,
+        (None, RemoteBody::File { .. }) | (Some(_), RemoteBody::Tombstone) => false,
+    };
+    let is_older = remote.origin == Origin::Header
+        && remote.version <= base.version
+        && !remote.ancestors.contains(&base.version);
+    if entry.is_clean() && is_taken && is_older {
+        return Err(format!(
+            "{path} goes back from {} to {}",
+            base.version, remote.version
+        ));
+    }
+    Ok(())
 }
 
 /// I-10: what is done to the folder stands in the store before, so that no crash makes an edit of it.

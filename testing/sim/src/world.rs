@@ -2,11 +2,13 @@
 //! devices do. Everything that is left open is decided by the luck of the step.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use gaia::path::FilePath;
 use pangaea_core::check::check_invariants;
 
 use crate::content::Bytes;
+use crate::content::Token;
 use crate::device::Chance;
 use crate::device::Contents;
 use crate::device::Device;
@@ -25,6 +27,7 @@ use crate::oracle::Sight;
 use crate::oracle::Told;
 use crate::oracle::Truth;
 use crate::oracle::Who;
+use crate::oracle::root;
 use crate::rng::Rng;
 use crate::schedule::Act;
 use crate::schedule::Ask;
@@ -277,7 +280,7 @@ impl World {
             Fault::OtherTab if device.has_folder() => return,
             Fault::OtherTab => device.reload(),
             Fault::ClockSet => {
-                device.skew_ms = crate::settings::draw_skew_ms(&mut self.rng);
+                device.set_clock(crate::settings::draw_skew_ms(&mut self.rng));
                 // By its new clock, nobody can say how long it has waited.
                 device.not_before_ms = 0;
             }
@@ -313,8 +316,10 @@ impl World {
     /// A disk becomes another one. What was on it alone may be gone.
     fn replace_disk(&mut self, fault: Fault, number: usize) -> bool {
         let device = &mut self.devices[number];
-        let history = device.history().iter().map(|(_, content)| *content);
-        let lost: Vec<_> = device.on_disk().chain(history).collect();
+        let lost = device.on_disk();
+        let lost = lost.map(|(path, content)| (path.clone(), content));
+        let history = device.history().iter().cloned();
+        let lost: Vec<_> = lost.chain(history).collect();
         let before: Vec<FilePath> = device.stored_entries().keys().cloned().collect();
         match fault {
             Fault::Restored => {
@@ -335,13 +340,37 @@ impl World {
         for path in before.iter().chain(&back) {
             self.oracle.revive(path);
         }
-        for content in lost {
+        let left = self.lines_left(number);
+        for (path, content) in lost {
             if let Some(bytes) = self.contents.get(&content) {
-                let lost = crate::content::tokens(bytes);
+                let mut lost = crate::content::tokens(bytes);
+                if let Some(left) = left.get(root(path.as_str())) {
+                    lost.retain(|line| !left.contains(line));
+                }
                 self.oracle.wipe(lost, Excuse::DiskLost);
             }
         }
         true
+    }
+
+    /// All lines that the hub has or is still to get, file by file. What other disks have beyond that
+    /// follows the hub; and what an upload under way from `sender` is about to replace there does not
+    /// count.
+    fn lines_left(&self, sender: usize) -> BTreeMap<String, BTreeSet<Token>> {
+        let unsent = self.devices.iter().flat_map(Device::unsent);
+        let unsent =
+            unsent.filter_map(|(path, content)| Some((path, self.contents.get(&content)?)));
+        let on_hub = self.hub.objects().iter();
+        let on_hub = on_hub.filter(|(path, _)| !self.is_being_changed(sender, path));
+        let on_hub = on_hub.map(|(path, object)| (path, &object.bytes));
+        let mut left: BTreeMap<String, BTreeSet<Token>> = BTreeMap::new();
+        for (path, bytes) in unsent.chain(on_hub) {
+            let lines = crate::content::tokens(bytes);
+            left.entry(root(path.as_str()).to_owned())
+                .or_default()
+                .extend(lines);
+        }
+        left
     }
 
     /// Tells the oracle of edits that nobody made.

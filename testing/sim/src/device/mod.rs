@@ -108,6 +108,8 @@ pub struct Device {
     pub life: u32,
     /// How far this device's clock is off, in milliseconds.
     pub skew_ms: i64,
+    /// By how much that was set forward in all.
+    pub set_forward_ms: u64,
     /// Its requests are lost until then.
     pub cut_off_until_ms: u64,
     /// Its answers are lost until then.
@@ -173,6 +175,7 @@ impl Device {
             engine,
             life: 0,
             skew_ms: drawn.skew_ms,
+            set_forward_ms: 0,
             cut_off_until_ms: 0,
             deaf_until_ms: 0,
             local_results: Vec::new(),
@@ -246,13 +249,19 @@ impl Device {
             .collect()
     }
 
-    /// All content that its disk holds as a file or as an unsent edit.
-    pub fn on_disk(&self) -> impl Iterator<Item = ContentHash> + '_ {
-        let entries = self.disk.entries.values();
-        let folder = self.disk.folder.iter().flat_map(BTreeMap::values).copied();
-        entries
-            .filter_map(|entry| local_content(Some(entry)))
-            .chain(folder)
+    /// All content that its disk holds as a file or as an unsent edit, and where.
+    pub fn on_disk(&self) -> impl Iterator<Item = (&FilePath, ContentHash)> + '_ {
+        let entries = self.disk.entries.iter();
+        let known = entries.filter_map(|(path, entry)| Some((path, local_content(Some(entry))?)));
+        let folder = self.disk.folder.iter().flatten();
+        known.chain(folder.map(|(path, content)| (path, *content)))
+    }
+
+    /// What its store holds that the hub is still to get.
+    pub fn unsent(&self) -> impl Iterator<Item = (&FilePath, ContentHash)> + '_ {
+        let entries = self.disk.entries.iter();
+        let entries = entries.filter(|(_, entry)| entry.pending.is_some());
+        entries.filter_map(|(path, entry)| Some((path, local_content(Some(entry))?)))
     }
 
     /// The contents that history keeps.
@@ -342,6 +351,13 @@ impl Device {
     /// What it broke that only its folder shows, if anything.
     pub fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
+    }
+
+    /// The wall clock is set.
+    pub fn set_clock(&mut self, skew_ms: i64) {
+        let forward = skew_ms.saturating_sub(self.skew_ms);
+        self.set_forward_ms += u64::try_from(forward).unwrap_or(0);
+        self.skew_ms = skew_ms;
     }
 
     /// Whether requests may go out: not before everything is stored that they build on.

@@ -122,7 +122,7 @@ impl Device {
             }
         }
         self.note_phantoms();
-        self.skew_ms = near(self.skew_ms, chance.rng);
+        self.set_clock(near(self.skew_ms, chance.rng));
         self.reload();
     }
 
