@@ -58,8 +58,8 @@ pub enum Bug {
     OldListing,
     /// Damaged bytes are set aside at first sight and for ever.
     DamagedForEver,
-    /// A journal record is lost with a merge.
-    MergeForgetsJournal,
+    /// A merge takes the record of the edit out of the journal, as if it was sent.
+    MergeClearsJournal,
     /// A tombstone that is the base is taken in at every look.
     TombstoneAgain,
     /// The base moves on without what the folder was to become.
@@ -94,7 +94,7 @@ impl Bug {
         Self::NoRetryAfter,
         Self::OldListing,
         Self::DamagedForEver,
-        Self::MergeForgetsJournal,
+        Self::MergeClearsJournal,
         Self::TombstoneAgain,
         Self::BaseWithoutLocal,
     ];

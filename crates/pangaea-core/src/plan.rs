@@ -6,7 +6,6 @@ use gaia::etag::ETag;
 
 use crate::mutant::Bug;
 use crate::mutant::planted;
-use crate::state::ANCESTORS_MAX;
 use crate::state::Base;
 use crate::state::Entry;
 use crate::state::Local;
@@ -252,9 +251,8 @@ fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
 fn is_unrelated(entry: &Entry, remote: &RemoteFile) -> bool {
     !planted(Bug::MergeUnrelated)
         && remote.origin == Origin::Header
-        && remote.ancestors.as_slice().len() < ANCESTORS_MAX
         && entry.base.file().is_some_and(|base| {
-            remote.version != base.version && !remote.ancestors.contains(&base.version)
+            remote.version != base.version && remote.ancestors.lacks(&base.version)
         })
 }
 

@@ -10,6 +10,7 @@ use crate::mutant::Bug;
 use crate::mutant::planted;
 use crate::policy::Encryption;
 use crate::version::ContentHash;
+use crate::version::DeviceId;
 use crate::version::VersionId;
 
 /// How many earlier versions a version names. Enough to recognise a successor of one's own lost
@@ -66,6 +67,21 @@ impl Ancestors {
     /// Whether `version` is named here.
     pub fn contains(&self, version: &VersionId) -> bool {
         self.0.contains(version)
+    }
+
+    /// Whether `version` is certainly not among those that were replaced. A list that is full may have
+    /// lost it, but only to a later one of the same device, or to as many devices as it has room for.
+    pub fn lacks(&self, version: &VersionId) -> bool {
+        if self.contains(version) {
+            return false;
+        }
+        let is_outdone = |other: &VersionId| other.device == version.device && other > version;
+        let mut devices: Vec<DeviceId> = self.0.iter().map(|version| version.device).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        // The parents, of which there are two at most, stay in any case.
+        let is_crowded = devices.len() + 2 > ANCESTORS_MAX;
+        self.0.len() < ANCESTORS_MAX || !(is_crowded || self.0.iter().any(is_outdone))
     }
 
     /// The versions, parents first, then newest first.
@@ -449,6 +465,9 @@ mod tests {
         assert_eq!(ancestors.as_slice()[0], version(1, 99));
         assert!(ancestors.contains(&version(2, 1)));
         assert!(!ancestors.contains(&version(1, 2)));
+        assert!(!ancestors.lacks(&version(1, 2)), "it may have been dropped");
+        assert!(ancestors.lacks(&version(1, 100)), "nothing outdoes it");
+        assert!(ancestors.lacks(&version(3, 50)), "nothing outdoes it");
     }
 
     #[test]

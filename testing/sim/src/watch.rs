@@ -11,6 +11,7 @@ use pangaea_core::state::Origin;
 use pangaea_core::state::Remote;
 use pangaea_core::state::RemoteBody;
 use pangaea_core::version::ContentHash;
+use pangaea_core::version::VersionId;
 
 use crate::device::Device;
 use crate::header::version_of;
@@ -25,8 +26,19 @@ impl World {
                 "L-5: device {number} sends again what was refused for good: {request:?}"
             ));
         }
+        for birth in self.devices[number].take_births() {
+            self.lineage.note(birth);
+        }
         let device = &self.devices[number];
         match request {
+            Request::Merge {
+                path,
+                base: Some(_),
+                theirs,
+                ..
+            } => self
+                .check_origin(device, path, theirs.version)
+                .map_err(|broken| format!("I-1: device {number}: {broken}"))?,
             Request::Apply { path, to, .. } => check_forward(device, path, to.as_ref())
                 .map_err(|broken| format!("I-5: device {number}: {broken}"))?,
             Request::Sweep { path, .. } => self
@@ -41,6 +53,25 @@ impl World {
                 .map_err(|broken| format!("I-10: device {number}: {broken}"))?;
         }
         Ok(())
+    }
+
+    /// I-1: a merge takes what one side lacks of the origin for deleted there. So both come from it.
+    fn check_origin(
+        &self,
+        device: &Device,
+        path: &FilePath,
+        theirs: VersionId,
+    ) -> Result<(), String> {
+        let entry = device.engine.entry(path);
+        let Some(base) = entry.and_then(|entry| entry.base.version()) else {
+            return Ok(());
+        };
+        if self.lineage.may_descend(path, theirs, base) {
+            return Ok(());
+        }
+        Err(format!(
+            "{path}: {theirs} is merged by {base}, which it did not come from"
+        ))
     }
 
     /// I-2: a tombstone stays for as long as was set, so that who was away learns of the delete. How

@@ -22,6 +22,7 @@ use crate::network::LateAnswer;
 use crate::network::Packet;
 use crate::oracle::Edit;
 use crate::oracle::Excuse;
+use crate::oracle::Lineage;
 use crate::oracle::Oracle;
 use crate::oracle::Sight;
 use crate::oracle::Told;
@@ -84,6 +85,7 @@ pub(crate) struct World {
     pub(crate) refused: Vec<Refusal>,
     pub(crate) oracle: Oracle,
     truth: Truth,
+    pub(crate) lineage: Lineage,
     /// How many commits of each device were judged.
     judged: Vec<u64>,
     /// What the stock program saw when it last looked.
@@ -143,6 +145,7 @@ impl World {
             refused: Vec::new(),
             oracle: Oracle::default(),
             truth: Truth::default(),
+            lineage: Lineage::default(),
             looked: BTreeMap::new(),
             before: BTreeMap::new(),
             deeds: BTreeMap::new(),

@@ -412,8 +412,9 @@ impl Engine {
         let base = base_of(remote, now_ms);
         let local = Local::File(file);
         self.update(path, |entry| reach(entry, Target { local, base }));
-        if !planted(Bug::MergeForgetsJournal) {
-            self.ensure_pending(path, now_ms);
+        self.ensure_pending(path, now_ms);
+        if planted(Bug::MergeClearsJournal) {
+            self.clear_pending(path);
         }
         self.log(log_row(path, Action::Merged, version, now_ms));
         self.events.push_back(Event::Changed { path: path.clone() });

@@ -28,6 +28,7 @@ use crate::fault::Fault;
 use crate::fault::Faults;
 use crate::mutant::Mutant;
 use crate::mutant::Planted;
+use crate::oracle::Birth;
 use crate::rng::Rng;
 use crate::settings::DeviceSettings;
 use crate::settings::Settings;
@@ -131,6 +132,8 @@ pub struct Device {
     phantoms: Vec<Phantom>,
     /// What the device itself put into the folder, where its user changed nothing since.
     own_doing: BTreeMap<FilePath, Option<ContentHash>>,
+    /// Versions that it stored for the first time since somebody asked.
+    births: Vec<Birth>,
     /// What it broke that only the folder shows.
     broken: Option<String>,
     /// What the shell remembers of the hub's listing.
@@ -187,6 +190,7 @@ impl Device {
             doubted: BTreeSet::new(),
             phantoms: Vec::new(),
             own_doing: BTreeMap::new(),
+            births: Vec::new(),
             broken: None,
             kept: None,
             not_before_ms: 0,
@@ -346,6 +350,11 @@ impl Device {
         for (id, response) in std::mem::take(&mut self.local_results) {
             self.engine.handle_response(id, response, now_ms);
         }
+    }
+
+    /// Versions of its own that it stored since the last call.
+    pub fn take_births(&mut self) -> Vec<Birth> {
+        std::mem::take(&mut self.births)
     }
 
     /// What it broke that only its folder shows, if anything.

@@ -14,6 +14,7 @@ use super::Phantom;
 use super::local_content;
 use crate::fault::Fault;
 use crate::mutant::Mutant;
+use crate::oracle::Birth;
 use crate::rng::Rng;
 
 /// What came of storing.
@@ -74,6 +75,9 @@ impl Device {
         self.stored_in_life = self.life;
         self.disk.logged += commit.log.len();
         for (path, mut entry) in commit.entries {
+            let before = self.disk.entries.get(&path);
+            self.births
+                .extend(Birth::of(self.id, &path, before, &entry));
             if entry.is_blank() {
                 self.disk.entries.remove(&path);
                 continue;

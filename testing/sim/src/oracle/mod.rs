@@ -2,6 +2,7 @@
 //! no code with planner or merges: every write carries a line that occurs nowhere else, and the
 //! oracle looks for those lines. What it excuses is named in [`Excuse`] and counted.
 
+mod lineage;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use gaia::path::FilePath;
 use crate::content::Token;
 use crate::content::tokens;
 
+pub use self::lineage::Birth;
+pub use self::lineage::Lineage;
 pub use self::truth::Truth;
 pub use self::truth::Who;
 
