@@ -40,7 +40,7 @@ impl Regime {
         if seed % ONE_IN != ONE_IN - 1 {
             return;
         }
-        let mut rng = Rng::new(seed ^ 0x5EED_0F_2E61_3E5);
+        let mut rng = Rng::new(seed ^ 0x5EED_0F2E_613E);
         let regime = Self::ALL[rng.index(Self::ALL.len())];
         settings.regime = Some(regime);
         settings.paths.truncate(1 + rng.index(2));

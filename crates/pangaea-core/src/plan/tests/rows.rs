@@ -159,9 +159,10 @@ fn the_side_that_saw_the_other_wins_without_a_merge() {
         remote((2, ME), &[(1, BOB)]),
         behind.clone(),
     );
-    check(
-        file((9, ME), &[]),
-        base((1, BOB), &[]),
+    // A late duplicate of what a program without versions has replaced since.
+    check_confirmed(
+        file((9, ME), &[(5, BOB)]),
+        base((5, BOB), &[]),
         remote((2, ME), &[(1, BOB)]),
         behind.clone(),
     );
@@ -190,12 +191,17 @@ fn the_side_that_saw_the_other_wins_without_a_merge() {
 #[test]
 fn what_this_device_wrote_before_its_storage_was_restored_is_somebody_elses() {
     let (local, known) = (file((900, ME), &[(1, BOB)]), base((1, BOB), &[]));
+    let merge = Step::Merge(Origins::Base);
     check(
-        local,
-        known,
+        local.clone(),
+        known.clone(),
         remote((1_001, ME), &[(1, BOB)]),
-        Step::Merge(Origins::Base),
+        merge.clone(),
     );
+    // Also when the device has given out later time stamps since.
+    check(local, known, remote((800, ME), &[(1, BOB)]), merge);
+    let pull = Step::Pull(Reason::Changed);
+    check(NEVER, UNKNOWN, remote((800, ME), &[(1, BOB)]), pull);
 }
 
 #[test]
