@@ -289,6 +289,9 @@ impl<'a> Draft<'a> {
     }
 
     fn current(&self, key: &FileKey) -> Result<Option<Current>, IndexError> {
+        if self.view.is_new(key) {
+            return Ok(None);
+        }
         let known = self.layer.file(&key.bucket, &key.path);
         let known = known.or_else(|| self.view.layers.file(&key.bucket, &key.path));
         match known.map(|entry| &entry.slot) {
@@ -344,6 +347,12 @@ impl<'a> View<'a> {
         Ok(id)
     }
 
+    /// Whether a path is certain to be one that nothing was ever stored at.
+    fn is_new(&self, key: &FileKey) -> bool {
+        let paths = self.paths;
+        paths.is_some_and(|paths| !paths.may_have(&key.bucket, &key.path))
+    }
+
     fn bucket(&self, address: &Address) -> Result<BucketState, IndexError> {
         match self.layers.bucket(address) {
             Some(part) => Ok(part.state),
@@ -352,10 +361,6 @@ impl<'a> View<'a> {
     }
 
     fn stored(&self, key: &FileKey) -> Result<Option<Current>, IndexError> {
-        let known = self.paths;
-        if known.is_some_and(|paths| !paths.may_have(&key.bucket, &key.path)) {
-            return Ok(None);
-        }
         let Some(id) = self.id(&key.bucket)? else {
             return Ok(None);
         };

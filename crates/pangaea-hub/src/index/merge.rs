@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gaia::address::Address;
 use gaia::path::FilePath;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::adopt::Adopted;
 use super::cache::Cache;
@@ -141,14 +141,8 @@ fn merge(
     until: Option<u64>,
     forget_before_ms: i64,
 ) -> Result<Vec<BlobId>, IndexError> {
-    let mut rows = Rows {
-        transaction: connection.transaction()?,
-        released: Vec::new(),
-    };
-    for (address, part) in layer.buckets() {
-        rows.bucket(address, part)?;
-    }
-    let transaction = rows.transaction;
+    let transaction = connection.transaction()?;
+    let released = write_rows(&transaction, layer)?;
     if let Some(until) = until {
         transaction
             .prepare_cached(STORE_MERGED)?
@@ -156,12 +150,26 @@ fn merge(
     }
     removals::forget(&transaction, forget_before_ms, FORGET_BESIDE_MAX)?;
     transaction.commit()?;
+    Ok(released)
+}
+
+fn write_rows(transaction: &Connection, layer: &Layer) -> Result<Vec<BlobId>, IndexError> {
+    let mut rows = Rows::new(transaction)?;
+    for (address, part) in layer.buckets() {
+        rows.bucket(address, part)?;
+    }
     Ok(rows.released)
 }
 
-/// A transaction under way.
+/// A transaction under way. What is run for every file is looked up once.
 struct Rows<'a> {
-    transaction: Transaction<'a>,
+    transaction: &'a Connection,
+    find: CachedStatement<'a>,
+    store: CachedStatement<'a>,
+    delete: CachedStatement<'a>,
+    add_body: CachedStatement<'a>,
+    replace_body: CachedStatement<'a>,
+    delete_body: CachedStatement<'a>,
     released: Vec<BlobId>,
 }
 
@@ -171,16 +179,34 @@ struct Before {
     body: Option<i64>,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    fn new(transaction: &'a Connection) -> Result<Self, IndexError> {
+        let prepare = |text| transaction.prepare_cached(text);
+        Ok(Self {
+            transaction,
+            find: prepare("SELECT digest, body FROM files WHERE bucket = ?1 AND path = ?2")?,
+            store: prepare(
+                "INSERT OR REPLACE INTO files
+                 (bucket, path, size, etag, content_type, modified_ms, seq, digest, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?,
+            delete: prepare("DELETE FROM files WHERE bucket = ?1 AND path = ?2")?,
+            add_body: prepare("INSERT INTO bodies (data) VALUES (?1)")?,
+            replace_body: prepare("UPDATE bodies SET data = ?2 WHERE id = ?1")?,
+            delete_body: prepare("DELETE FROM bodies WHERE id = ?1")?,
+            released: Vec::new(),
+        })
+    }
+
     fn bucket(&mut self, address: &Address, part: &BucketLayer) -> Result<(), IndexError> {
         let id = self.bucket_id(address)?;
-        let removed = removals::any(&self.transaction, id)?;
+        let removed = removals::any(self.transaction, id)?;
         for (path, entry) in part.files() {
             self.file(id, path, entry, removed)?;
         }
         let state = part.state;
         // A revocation only grows, whatever a layer says.
-        let known = load_bucket(&self.transaction, address)?;
+        let known = load_bucket(self.transaction, address)?;
         self.transaction
             .prepare_cached(STORE_BUCKET)?
             .execute(params![
@@ -194,7 +220,7 @@ impl Rows<'_> {
     }
 
     fn bucket_id(&self, address: &Address) -> Result<i64, IndexError> {
-        if let Some(id) = find_bucket_id(&self.transaction, address)? {
+        if let Some(id) = find_bucket_id(self.transaction, address)? {
             return Ok(id);
         }
         let mut create = self
@@ -215,7 +241,7 @@ impl Rows<'_> {
             Some(before) => self.release(before),
             None => {
                 if removed == Removed::Some {
-                    removals::clear(&self.transaction, bucket, path)?;
+                    removals::clear(self.transaction, bucket, path)?;
                 }
                 None
             }
@@ -227,20 +253,15 @@ impl Rows<'_> {
             Slot::Removed { removed_ms } => {
                 self.drop_body(reusable)?;
                 if before.is_some() {
-                    self.transaction
-                        .prepare_cached("DELETE FROM files WHERE bucket = ?1 AND path = ?2")?
-                        .execute(params![bucket, path.as_str()])?;
+                    self.delete.execute(params![bucket, path.as_str()])?;
                 }
-                removals::record(&self.transaction, bucket, path, entry.seq, *removed_ms)
+                removals::record(self.transaction, bucket, path, entry.seq, *removed_ms)
             }
         }
     }
 
-    fn before(&self, bucket: i64, path: &FilePath) -> Result<Option<Before>, IndexError> {
-        let mut statement = self
-            .transaction
-            .prepare_cached("SELECT digest, body FROM files WHERE bucket = ?1 AND path = ?2")?;
-        let row = statement.query_row(params![bucket, path.as_str()], |row| {
+    fn before(&mut self, bucket: i64, path: &FilePath) -> Result<Option<Before>, IndexError> {
+        let row = self.find.query_row(params![bucket, path.as_str()], |row| {
             Ok(Before {
                 digest: BlobId::new(row.get(0)?),
                 body: row.get(1)?,
@@ -264,12 +285,7 @@ impl Rows<'_> {
                 None
             }
         };
-        let mut statement = self.transaction.prepare_cached(
-            "INSERT OR REPLACE INTO files
-             (bucket, path, size, etag, content_type, modified_ms, seq, digest, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?;
-        statement.execute(params![
+        self.store.execute(params![
             bucket,
             path.as_str(),
             signed(version.size),
@@ -292,26 +308,17 @@ impl Rows<'_> {
         before.body
     }
 
-    fn put_body(&self, reusable: Option<i64>, bytes: &[u8]) -> Result<i64, IndexError> {
+    fn put_body(&mut self, reusable: Option<i64>, bytes: &[u8]) -> Result<i64, IndexError> {
         if let Some(id) = reusable {
-            let mut statement = self
-                .transaction
-                .prepare_cached("UPDATE bodies SET data = ?2 WHERE id = ?1")?;
-            statement.execute(params![id, bytes])?;
+            self.replace_body.execute(params![id, bytes])?;
             return Ok(id);
         }
-        let mut statement = self
-            .transaction
-            .prepare_cached("INSERT INTO bodies (data) VALUES (?1)")?;
-        Ok(statement.insert([bytes])?)
+        Ok(self.add_body.insert([bytes])?)
     }
 
-    fn drop_body(&self, body: Option<i64>) -> Result<(), IndexError> {
+    fn drop_body(&mut self, body: Option<i64>) -> Result<(), IndexError> {
         if let Some(id) = body {
-            let mut statement = self
-                .transaction
-                .prepare_cached("DELETE FROM bodies WHERE id = ?1")?;
-            statement.execute([id])?;
+            self.delete_body.execute([id])?;
         }
         Ok(())
     }

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use gaia::path::FilePath;
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use super::IndexError;
 
 /// Remembers that a path is gone.
 pub(super) fn record(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     bucket: i64,
     path: &FilePath,
     seq: i64,
@@ -33,7 +33,7 @@ pub(super) enum Removed {
 }
 
 /// Whether a bucket remembers any removal: most do not, which spares a look for each new path.
-pub(super) fn any(transaction: &Transaction<'_>, bucket: i64) -> Result<Removed, IndexError> {
+pub(super) fn any(transaction: &Connection, bucket: i64) -> Result<Removed, IndexError> {
     let mut statement =
         transaction.prepare_cached("SELECT 1 FROM removals WHERE bucket = ?1 LIMIT 1")?;
     Ok(match statement.exists([bucket])? {
@@ -44,7 +44,7 @@ pub(super) fn any(transaction: &Transaction<'_>, bucket: i64) -> Result<Removed,
 
 /// A path that had no file has one again; the file's own row says the rest.
 pub(super) fn clear(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     bucket: i64,
     path: &FilePath,
 ) -> Result<(), IndexError> {
@@ -57,7 +57,7 @@ pub(super) fn clear(
 /// Drops up to `rows_max` of the rows from before a time, oldest first, and returns how many it
 /// dropped.
 pub(super) fn forget(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     before_ms: i64,
     rows_max: usize,
 ) -> Result<usize, IndexError> {
@@ -83,7 +83,7 @@ pub(super) fn forget(
 }
 
 fn select_old(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     before_ms: i64,
     rows_max: usize,
 ) -> Result<Vec<(i64, String, i64)>, IndexError> {

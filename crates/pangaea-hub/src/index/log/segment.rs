@@ -34,7 +34,7 @@ const SPARE: &str = "spare";
 const SEGMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// How much room is made at a time.
-const ROOM: [u8; 1024 * 1024] = [0; 1024 * 1024];
+static ROOM: [u8; 1024 * 1024] = [0; 1024 * 1024];
 
 /// The segment that is appended to, and the folder of all.
 #[derive(Debug)]
