@@ -6,6 +6,7 @@ use pangaea_core::io::Request;
 use pangaea_core::io::RequestId;
 use pangaea_core::io::Response;
 use pangaea_core::plan::Condition;
+use pangaea_core::version::DeviceId;
 
 use crate::device::Job;
 use crate::device::Next;
@@ -16,6 +17,7 @@ use crate::hub::Reply;
 use crate::hub::Slow;
 use crate::mutant::Mutant;
 use crate::oracle::Excuse;
+use crate::regime::Regime;
 use crate::watch::Refusal;
 use crate::world::World;
 
@@ -132,7 +134,9 @@ impl World {
     }
 
     pub(crate) fn deliver(&mut self, index: usize) -> Result<(), String> {
-        if !self.late_calls.is_empty() && self.rng.chance(15) {
+        if !self.late_calls.is_empty()
+            && self.rng.chance(Regime::echo_percent(self.settings.regime))
+        {
             let at = self.rng.index(self.late_calls.len());
             let call = self.late_calls.swap_remove(at);
             self.arrive_late(&call);
@@ -317,14 +321,23 @@ impl World {
         if let (
             Call::Put {
                 path,
+                header: Some(header),
                 condition: Some(Condition::Create),
                 ..
             },
             Reply::Stored(_),
         ) = (call, reply)
+            && (self.untraced.contains(path) || !self.remembers(header.version.device))
         {
             self.oracle.revive(path);
         }
+    }
+
+    /// Whether a device still has all that it ever knew, and tells: then it undoes late duplicates of
+    /// what it wrote.
+    fn remembers(&self, author: DeviceId) -> bool {
+        let mut sound = self.sound().into_iter();
+        sound.any(|number| self.devices[number].id() == author && !self.replaced.contains(&number))
     }
 
     pub(crate) fn strikes(&mut self, fault: Fault) -> bool {

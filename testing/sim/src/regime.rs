@@ -12,6 +12,7 @@ use crate::fault::Rates;
 use crate::rng::Rng;
 use crate::schedule::Deed;
 use crate::settings::Ending;
+use crate::settings::Family;
 use crate::settings::Settings;
 use crate::settings::Start;
 use crate::settings::Style;
@@ -52,6 +53,13 @@ impl Regime {
             Start::Empty
         };
         settings.hub.tags = true;
+        if regime == Self::Echoes {
+            // A delete that leaves nothing lets a late duplicate through.
+            settings.hub.family = Family::Pangaea;
+            settings.hub.in_place = false;
+            settings.hub.archival = false;
+            settings.paths.truncate(1);
+        }
         settings.rates = regime.rates(&mut rng);
     }
 
@@ -62,7 +70,7 @@ impl Regime {
                 (Fault::Partition, 20),
                 (Fault::LostAnswer, 200),
             ],
-            Self::Echoes => &[(Fault::LateDuplicate, 300), (Fault::ForeignWrite, 20)],
+            Self::Echoes => &[(Fault::LateDuplicate, 700), (Fault::ForeignWrite, 90)],
             Self::Backups => &[
                 (Fault::HubRollback, 10),
                 (Fault::ForeignWrite, 20),
@@ -85,11 +93,20 @@ impl Regime {
         rates
     }
 
+    /// How probable it is that a late duplicate arrives with any packet.
+    pub(crate) fn echo_percent(regime: Option<Self>) -> u64 {
+        match regime {
+            Some(Self::Echoes) => 2,
+            Some(Self::Away | Self::Backups | Self::Anew) | None => 15,
+        }
+    }
+
     pub(crate) fn deed(self, rng: &mut Rng) -> Deed {
         match (self, rng.below(10)) {
-            (Self::Away | Self::Echoes, 0..=3) | (Self::Anew, 0..=4) | (Self::Backups, 0) => {
-                Deed::Delete
-            }
+            (Self::Away, 0..=3)
+            | (Self::Echoes, 0..=2)
+            | (Self::Anew, 0..=4)
+            | (Self::Backups, 0) => Deed::Delete,
             (Self::Anew, 5..=6) | (_, 7) => Deed::Replace,
             (_, 8) => Deed::Change,
             _ => Deed::Append,

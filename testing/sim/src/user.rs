@@ -238,6 +238,9 @@ impl World {
         if !matches!(reply, Reply::Stored(_) | Reply::Deleted) {
             return;
         }
+        if after.is_none() {
+            self.untraced.insert(path.clone());
+        }
         self.oracle.note(&edit, before, after.as_deref());
         let kept = after.as_deref().map(tokens).unwrap_or_default();
         let wiped = on_hub.as_deref().map(tokens).unwrap_or_default();

@@ -39,8 +39,11 @@ impl World {
             } => self
                 .check_origin(device, path, theirs.version)
                 .map_err(|broken| format!("I-1: device {number}: {broken}"))?,
-            Request::Apply { path, to, .. } => check_forward(device, path, to.as_ref())
-                .map_err(|broken| format!("I-5: device {number}: {broken}"))?,
+            Request::Apply { path, to, .. } => {
+                check_forward(device, path, to.as_ref())
+                    .and_then(|()| self.check_own(number, path, to.as_ref()))
+                    .map_err(|broken| format!("I-5: device {number}: {broken}"))?;
+            }
             Request::Sweep { path, .. } => self
                 .check_age(device, path)
                 .map_err(|broken| format!("I-2: device {number}: {broken}"))?,
@@ -53,6 +56,33 @@ impl World {
                 .map_err(|broken| format!("I-10: device {number}: {broken}"))?;
         }
         Ok(())
+    }
+
+    /// I-5: what a device wrote itself and has replaced since is no news to it.
+    fn check_own(
+        &self,
+        number: usize,
+        path: &FilePath,
+        to: Option<&LocalFile>,
+    ) -> Result<(), String> {
+        let device = &self.devices[number];
+        let Some(to) = to.filter(|to| to.version.device == device.id()) else {
+            return Ok(());
+        };
+        let Some(entry) = device.engine.entry(path) else {
+            return Ok(());
+        };
+        let is_pulled =
+            matches!(&entry.remote, Remote::File(remote) if remote.version == to.version);
+        // One that is newer than what a program without versions wrote over it looks like news to all.
+        let is_older = entry.base.version().is_none_or(|base| to.version < base);
+        let is_past = is_older
+            && entry.local.version() != Some(to.version)
+            && self.lineage.knows(path, to.version);
+        if !is_pulled || !is_past || self.replaced.contains(&number) {
+            return Ok(());
+        }
+        Err(format!("{path} goes back to its own {}", to.version))
     }
 
     /// I-1: a merge takes what one side lacks of the origin for deleted there. So both come from it.

@@ -93,6 +93,10 @@ pub(crate) struct World {
     /// What each user had at a path before the last edit.
     pub(crate) before: BTreeMap<(usize, FilePath), Option<Bytes>>,
     pub(crate) deeds: BTreeMap<Deed, u64>,
+    /// Devices whose disk was ever restored from an image or thrown away.
+    pub(crate) replaced: BTreeSet<usize>,
+    /// Paths that a stock program ever deleted: of what comes there again nobody can say whence.
+    pub(crate) untraced: BTreeSet<FilePath>,
     /// Devices that were ever set up anew: for their names.
     evictions: u8,
     pub(crate) requests: u64,
@@ -149,6 +153,8 @@ impl World {
             looked: BTreeMap::new(),
             before: BTreeMap::new(),
             deeds: BTreeMap::new(),
+            replaced: BTreeSet::new(),
+            untraced: BTreeSet::new(),
             evictions: 0,
             requests: 0,
             is_healed: false,
@@ -339,6 +345,7 @@ impl World {
             }
         }
         self.truth.forget(number);
+        self.replaced.insert(number);
         let back: Vec<FilePath> = device.stored_entries().keys().cloned().collect();
         for path in before.iter().chain(&back) {
             self.oracle.revive(path);

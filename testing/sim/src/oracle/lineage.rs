@@ -63,6 +63,11 @@ impl Lineage {
         self.0.entry((path, version)).or_insert(parents);
     }
 
+    /// Whether this version came to be.
+    pub fn knows(&self, path: &FilePath, version: VersionId) -> bool {
+        self.0.contains_key(&(path.clone(), version))
+    }
+
     /// Whether one version was made from the other, as far as anybody can tell: of what a program
     /// without versions wrote, nobody can.
     pub fn may_descend(&self, path: &FilePath, version: VersionId, from: VersionId) -> bool {
