@@ -86,6 +86,8 @@ impl World {
         }
         if let Some(broken) = self.broken() {
             self.devices[broken].cut_off_until_ms = u64::MAX;
+            // L-6: whatever it had begun ends there.
+            self.cut_uploads_of(broken);
         }
         self.settle()?;
         for number in self.sound() {

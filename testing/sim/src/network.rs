@@ -209,6 +209,18 @@ impl World {
         }
     }
 
+    /// The connections of a device break.
+    pub(crate) fn cut_uploads_of(&mut self, device: usize) {
+        for packet in &self.packets {
+            if let Leg::Uploading(path, number) = &packet.leg
+                && packet.device == device
+            {
+                self.hub.cut_upload(path, *number);
+            }
+        }
+        self.packets.retain(|packet| packet.device != device);
+    }
+
     fn deliver_rest(&mut self, packet: Packet) {
         let Leg::Uploading(path, number) = &packet.leg else {
             return;

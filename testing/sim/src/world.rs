@@ -363,22 +363,18 @@ impl World {
         true
     }
 
-    /// All lines that the hub has or is still to get, file by file. What other disks have beyond that
-    /// follows the hub; and what an upload under way from `sender` is about to replace there does not
-    /// count.
+    /// All lines that the hub has, file by file. What other disks have follows the hub. A file does not
+    /// count that an upload under way from `sender` replaces: that may be a merge whose conflict copy
+    /// was to follow.
     fn lines_left(&self, sender: usize) -> BTreeMap<String, BTreeSet<Token>> {
-        let unsent = self.devices.iter().flat_map(Device::unsent);
-        let unsent =
-            unsent.filter_map(|(path, content)| Some((path, self.contents.get(&content)?)));
-        let on_hub = self.hub.objects().iter();
-        let on_hub = on_hub.filter(|(path, _)| !self.is_being_changed(sender, path));
-        let on_hub = on_hub.map(|(path, object)| (path, &object.bytes));
         let mut left: BTreeMap<String, BTreeSet<Token>> = BTreeMap::new();
-        for (path, bytes) in unsent.chain(on_hub) {
-            let lines = crate::content::tokens(bytes);
-            left.entry(root(path.as_str()).to_owned())
-                .or_default()
-                .extend(lines);
+        for (path, object) in self.hub.objects() {
+            if !self.is_being_changed(sender, path) {
+                let lines = crate::content::tokens(&object.bytes);
+                left.entry(root(path.as_str()).to_owned())
+                    .or_default()
+                    .extend(lines);
+            }
         }
         left
     }
@@ -470,6 +466,15 @@ impl World {
         let entries = device.stored_entries();
         if device.engine.status().pending > entries.len() + 1 {
             return Err(format!("device {number}: the journal grows without bound"));
+        }
+        // I-19: what is unsent is counted as such, also after a restart.
+        let unsent = entries.iter().find(|(_, entry)| {
+            !entry.is_clean() && entry.local.version().is_some() && entry.pending.is_none()
+        });
+        if let Some((path, _)) = unsent {
+            return Err(format!(
+                "I-19: device {number} would show {path} as sent after a restart"
+            ));
         }
         let who = Who {
             device: number,

@@ -24,6 +24,8 @@ use crate::state::Remote;
 pub(super) struct Listing {
     wanted: bool,
     running: bool,
+    /// The last request that the hub could not carry out was a listing.
+    failed: bool,
     /// Paths whose state on the hub moved by our own requests since the listing began: it may show
     /// them as they were before.
     touched: BTreeSet<FilePath>,
@@ -50,6 +52,17 @@ impl Listing {
 
     pub(super) fn end(&mut self) {
         self.running = false;
+    }
+
+    /// The hub could not carry out a request: a listing, or one about a path.
+    pub(super) fn note_failure(&mut self, path: Option<&FilePath>) {
+        self.failed = path.is_none();
+    }
+
+    /// Whether others go first: a hub that cannot list, for a time or for ever, may take files all the
+    /// same.
+    pub(super) fn goes_last(&self) -> bool {
+        self.failed
     }
 
     pub(super) fn touch(&mut self, path: &FilePath) {

@@ -64,7 +64,9 @@ impl Engine {
                 return Some(self.send(request, after));
             }
         }
-        if let Some(listing) = self.poll_listing(now_ms) {
+        if !self.listing.goes_last()
+            && let Some(listing) = self.poll_listing(now_ms)
+        {
             return Some(listing);
         }
         let mut passed_over = None;
@@ -83,7 +85,7 @@ impl Engine {
                 None => {}
             }
         }
-        // One of the paths may just have found that only a listing helps it.
+        // It is the listing's turn, or one of the paths just found that only a listing helps it.
         self.poll_listing(now_ms)
     }
 
@@ -147,6 +149,7 @@ impl Engine {
                 retry_after_ms,
             } => {
                 self.note_unreachable(message, retry_after_ms, now_ms);
+                self.listing.note_failure(path);
                 if let Some(path) = path {
                     self.ready.insert(path.clone());
                 } else {

@@ -261,13 +261,6 @@ impl Device {
         known.chain(folder.map(|(path, content)| (path, *content)))
     }
 
-    /// What its store holds that the hub is still to get.
-    pub fn unsent(&self) -> impl Iterator<Item = (&FilePath, ContentHash)> + '_ {
-        let entries = self.disk.entries.iter();
-        let entries = entries.filter(|(_, entry)| entry.pending.is_some());
-        entries.filter_map(|(path, entry)| Some((path, local_content(Some(entry))?)))
-    }
-
     /// The contents that history keeps.
     pub fn history(&self) -> &[(FilePath, ContentHash)] {
         &self.disk.history

@@ -403,3 +403,44 @@ fn many_short_lives_do_not_run_ahead_of_the_time() {
         counters = engine.take_commit().counters;
     }
 }
+
+#[test]
+fn a_hub_that_cannot_list_gets_what_there_is_to_send() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.engine.handle_round_start();
+    let (id, request) = harness.ask();
+    assert_eq!(request, Request::List);
+    harness.write(&a, "mine");
+    harness.answer(id, unreachable_hub(None));
+    let mut requests = Vec::new();
+    for _ in 0..4 {
+        harness.now_ms += 24 * 60 * 60 * 1_000;
+        let Some((id, request)) = harness.next() else {
+            break;
+        };
+        let answer = match request {
+            Request::Push { .. } => Response::Stored(tag("mine")),
+            _ => unreachable_hub(None),
+        };
+        requests.push(request);
+        harness.answer(id, answer);
+    }
+    assert!(matches!(requests[0], Request::Push { .. }), "{requests:?}");
+    assert_eq!(requests[1..], [const { Request::List }; 3]);
+    assert_eq!(harness.pending(), 0);
+    assert!(matches!(
+        harness.engine.status().hub,
+        HubState::Waiting { .. }
+    ));
+}
+
+#[test]
+fn a_listing_has_its_turn_where_only_that_works() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "mine");
+    let (id, _) = harness.ask();
+    harness.engine.handle_round_start();
+    harness.answer(id, unreachable_hub(None));
+    harness.now_ms += 24 * 60 * 60 * 1_000;
+    assert_eq!(harness.ask().1, Request::List);
+}
