@@ -13,8 +13,8 @@ use crate::cargo::{cargo, output, program, run as call, target_dir};
 /// The target of the browser build.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The libraries that build for it, without their default features. The simulator is to run in a browser too.
-const CRATES: [&str; 4] = ["gaia", "pangaea-core", "pangaea", "pangaea-sim"];
+/// The crates that build for it, without their default features.
+const CRATES: [&str; 3] = ["gaia", "pangaea-core", "pangaea"];
 
 /// Debian's packages for the second way, which stand beside rustup's toolchain and do not disturb it.
 pub const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
@@ -33,7 +33,7 @@ pub fn run() -> Result<()> {
             DEBIAN_PACKAGES.join(" ")
         );
     };
-    command.args(["--lib", "--target", TARGET, "--no-default-features"]);
+    command.args(["--target", TARGET, "--no-default-features"]);
     // What is only checked need not be fast: without this, macros and build scripts would be optimised as for the tests.
     command.args(["--config", r#"profile.dev.package."*".opt-level=0"#]);
     for name in CRATES {

@@ -16,7 +16,8 @@ usage: pangaea-sim [--seed FIRST] [--seeds COUNT | --seconds N] [--threads N] [-
        pangaea-sim --seed N --trace          the story of one seed
        pangaea-sim --seed N --shrink         the smallest schedule that fails alike, as JSON
        pangaea-sim --replay FILE [--trace]   plays a schedule from a file
-       pangaea-sim --mutants --seeds COUNT   the table of planted bugs; more with `--features mutants`
+       pangaea-sim --mutants --seeds COUNT   the table of planted bugs; more with `--features mutants`;
+                                             with --first, only the first seed that finds each
        pangaea-sim --seed N --digest         a number for all that happens
 --show N: so many failures are shown. With --seconds and without --seed, the seeds are fresh ones; the first is printed.";
 
@@ -32,7 +33,18 @@ struct Arguments {
     planted: Planted,
     replay: Option<String>,
     show: Option<usize>,
+    table: Table,
     what: What,
+}
+
+/// How much of the table of planted bugs is wanted.
+#[derive(Default, Clone, Copy, PartialEq)]
+enum Table {
+    /// How many seeds find each.
+    #[default]
+    Counts,
+    /// Which seed finds each first.
+    First,
 }
 
 #[derive(Default, PartialEq)]
@@ -67,7 +79,7 @@ fn main() -> ExitCode {
         None => 0,
     });
     if arguments.what == What::Mutants {
-        return mutants(first, arguments.seeds.unwrap_or(2_000));
+        return mutants(first, arguments.seeds.unwrap_or(2_000), arguments.table);
     }
     if arguments.what != What::Run {
         return show(&Schedule::draw(first), planted, &arguments.what);
@@ -91,7 +103,7 @@ fn main() -> ExitCode {
 
 /// Plants every bug and says how many of the seeds find it. A survivor is a hole in the checks.
 #[allow(clippy::print_stdout, reason = "a command-line tool for developers")]
-fn mutants(first: u64, seeds: u64) -> ExitCode {
+fn mutants(first: u64, seeds: u64, table: Table) -> ExitCode {
     println!(
         "{:<22} {:>10} {:>8}  of {seeds} seeds",
         "planted bug", "first", "failing"
@@ -101,6 +113,9 @@ fn mutants(first: u64, seeds: u64) -> ExitCode {
         let mut tally = Tally::default();
         for seed in first..first + seeds {
             tally.play(seed, planted);
+            if table == Table::First && !tally.failures.is_empty() {
+                break;
+            }
         }
         let found = tally.failures.first();
         let place = found.map_or("-".to_owned(), |(seed, _)| seed.to_string());
@@ -121,6 +136,7 @@ fn read_arguments() -> Option<Arguments> {
     while let Some(word) = words.next() {
         match word.as_str() {
             "--mutants" => arguments.what = What::Mutants,
+            "--first" => arguments.table = Table::First,
             "--trace" => arguments.what = What::Trace,
             "--shrink" => arguments.what = What::Shrink,
             "--digest" => arguments.what = What::Digest,

@@ -76,7 +76,11 @@ impl Regime {
                 (Fault::ForeignWrite, 20),
                 (Fault::Evicted, 5),
             ],
-            Self::Anew => &[(Fault::Partition, 40), (Fault::LostAnswer, 50)],
+            Self::Anew => &[
+                (Fault::Partition, 40),
+                (Fault::LostAnswer, 50),
+                (Fault::StaleRead, 100),
+            ],
         };
         let always = faults.iter().copied();
         let mut rates: BTreeMap<Fault, u16> = always.collect();
@@ -107,7 +111,8 @@ impl Regime {
             | (Self::Echoes, 0..=2)
             | (Self::Anew, 0..=4)
             | (Self::Backups, 0) => Deed::Delete,
-            (Self::Anew, 5..=6) | (_, 7) => Deed::Replace,
+            (Self::Anew, 5) | (_, 7) => Deed::Replace,
+            (Self::Anew | Self::Away, 6) => Deed::Revert,
             (_, 8) => Deed::Change,
             _ => Deed::Append,
         }

@@ -50,7 +50,11 @@ impl Birth {
 
 /// The family tree of every file.
 #[derive(Debug, Default)]
-pub struct Lineage(BTreeMap<(FilePath, VersionId), BTreeSet<VersionId>>);
+pub struct Lineage {
+    parents: BTreeMap<(FilePath, VersionId), BTreeSet<VersionId>>,
+    /// What each device named last: what it names next, it names knowing that.
+    last: BTreeMap<(FilePath, DeviceId), VersionId>,
+}
 
 impl Lineage {
     /// A version came to be. What was said of it first counts.
@@ -58,14 +62,19 @@ impl Lineage {
         let Birth {
             path,
             version,
-            parents,
+            mut parents,
         } = birth;
-        self.0.entry((path, version)).or_insert(parents);
+        if self.knows(&path, version) {
+            return;
+        }
+        let author = (path.clone(), version.device);
+        parents.extend(self.last.insert(author, version));
+        self.parents.insert((path, version), parents);
     }
 
     /// Whether this version came to be.
     pub fn knows(&self, path: &FilePath, version: VersionId) -> bool {
-        self.0.contains_key(&(path.clone(), version))
+        self.parents.contains_key(&(path.clone(), version))
     }
 
     /// Whether one version was made from the other, as far as anybody can tell: of what a program
@@ -80,7 +89,7 @@ impl Lineage {
             if !seen.insert(version) {
                 continue;
             }
-            match self.0.get(&(path.clone(), version)) {
+            match self.parents.get(&(path.clone(), version)) {
                 Some(parents) => next.extend(parents),
                 None => return true,
             }
