@@ -192,6 +192,28 @@ async fn a_conflict_is_resolved_for_all_devices() {
     assert!(b.replica.conflicts().is_empty());
 }
 
+/// The copy of what another device wrote is made of what was just read, which the store has not got
+/// yet: reading it once more would not help.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_is_settled_in_a_few_steps() {
+    let world = World::new().await;
+    let mut other = world.folderless("other").await;
+    let mut device = world.folderless("device").await;
+    let path = FilePath::parse("photo.bin").unwrap();
+    for (replica, content) in [(&mut other, &[0, 1]), (&mut device, &[0, 2])] {
+        replica
+            .write(&path, Bytes::from_static(content), None)
+            .await
+            .unwrap();
+    }
+    other.round(&mut |_| {}).await.unwrap();
+    let before = device.progress().done;
+    device.round(&mut |_| {}).await.unwrap();
+    assert_eq!(device.conflicts().len(), 1);
+    let steps = device.progress().done - before;
+    assert!(steps < 20, "{steps} steps");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_text_of_half_a_megabyte_is_merged_like_a_small_one() {
     let (_world, mut a, mut b) = pair().await;

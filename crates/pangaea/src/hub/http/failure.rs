@@ -62,7 +62,11 @@ impl Refusal {
             | StatusCode::MISDIRECTED_REQUEST
             | StatusCode::TOO_EARLY
             | StatusCode::TOO_MANY_REQUESTS => self.unreachable(),
-            status if status.is_client_error() => HubError::Refused { message: words },
+            // Nothing that concerns the whole bucket is refused for good: what answers may be
+            // something in between, and no file is to be set aside for that.
+            status if status.is_client_error() && !matches!(call, Call::Hub) => {
+                HubError::Refused { message: words }
+            }
             _ => self.unreachable(),
         }
     }
@@ -250,13 +254,16 @@ mod tests {
             }
         }
         for status in [400, 402, 403, 404, 405, 413, 414, 418, 431] {
-            for call in [Call::Hub, Call::Read, CHANGE] {
+            for call in [Call::Read, CHANGE] {
                 let error = error(status, r#"{"message":"no"}"#, call);
                 assert!(
                     matches!(error, HubError::Refused { .. }),
                     "{status} {error:?}"
                 );
             }
+        }
+        for status in [400, 403, 404, 405, 418] {
+            assert!(later(error(status, "<html>", Call::Hub)), "{status}");
         }
         assert!(matches!(error(409, "", CHANGE), HubError::Busy { .. }));
         let failed = r#"{"message":"Server Error"}"#;

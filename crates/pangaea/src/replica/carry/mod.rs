@@ -276,20 +276,22 @@ impl Carrier {
         self.store.content(hash).await.map_err(store_failure)
     }
 
-    /// Content that was fetched for `path`, or that the store has.
+    /// Content that was fetched for `path`, that the store has, or that was fetched for another
+    /// path: a conflict copy of what was read there is made before the store has it.
     async fn remembered(
         &self,
         path: &FilePath,
         hash: ContentHash,
     ) -> Result<Option<Body>, Failure> {
-        let fetched = lock(&self.fetched)
+        let is_it = |(name, body): &(ContentHash, Body)| (*name == hash).then(|| body.clone());
+        let own = lock(&self.fetched)
             .get(path)
-            .and_then(|bodies| bodies.iter().find(|(name, _)| *name == hash))
-            .map(|(_, body)| body.clone());
-        match fetched {
-            Some(body) => Ok(Some(body)),
-            None => self.store.content(hash).await.map_err(store_failure),
+            .and_then(|bodies| bodies.iter().find_map(is_it));
+        if own.is_some() {
+            return Ok(own);
         }
+        let stored = self.store.content(hash).await.map_err(store_failure)?;
+        Ok(stored.or_else(|| lock(&self.fetched).values().flatten().find_map(is_it)))
     }
 
     /// Puts content into the store: small content along with the answer, large content at once.
