@@ -1,8 +1,10 @@
-//! Names of conflict copies: `name (conflict a1b2c3 2026-11-23 12.34.56Z).ext`.
+//! Names of conflict copies: `name (conflict a1b2c3 2026-11-23 12.34.56.789Z).ext`.
 //!
-//! A name is made of the path and the losing version alone, so that all devices that meet the same
-//! conflict make the same copy. When a copy is made is decided by [`crate::merge`] and the engine.
+//! A name is made of the path and the losing version alone, and no two versions have the same: all
+//! devices that meet the same conflict make the same copy, and no others meet at its name. When a
+//! copy is made is decided by [`crate::merge`] and the engine.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use gaia::limits::SEGMENT_BYTES_MAX;
@@ -12,38 +14,45 @@ use gaia::path::PathError;
 use crate::version::VersionId;
 
 const MARK: &str = " (conflict ";
+/// The longest mark there is. All copies of a file have names that are cut alike.
+const MARK_BYTES_MAX: usize = " (conflict a1b2c3 10889-08-02 05.31.50.655-ffffZ)".len();
 /// What stands behind a last dot is an extension up to this length, else part of the name.
 const EXTENSION_BYTES_MAX: usize = 16;
 
 /// Returns the path of the conflict copy that holds the version that lost at `path`.
 ///
 /// The copy lies in the same folder. A conflict copy's own copy replaces the mark instead of
-/// carrying two; a name that would get too long is cut.
+/// carrying two; a name that would get too long is cut. A version that is not the first of its
+/// millisecond has its number there too: `name (conflict a1b2c3 2026-11-23 12.34.56.789-0001Z).ext`.
 ///
 /// # Errors
 /// Fails when not even a cut name fits into the longest path that a hub holds.
 pub fn copy_path(path: &FilePath, loser: &VersionId) -> Result<FilePath, PathError> {
-    build(
-        path,
-        &format!("{MARK}{} {})", loser.device.short(), Moment::of(loser)),
-    )
+    let (moment, ms) = (Moment::of(loser), loser.clock.ms() % 1000);
+    let number = match loser.clock.counter() {
+        0 => String::new(),
+        counter => format!("-{counter:04x}"),
+    };
+    let device = loser.device.short();
+    build(path, &format!("{MARK}{device} {moment}.{ms:03}{number}Z)"))
 }
 
-/// Returns another path for the same copy, for when [`copy_path`] is taken by other content.
-///
-/// One device can lose twice in one second; this name tells all clock values apart:
-/// `name (conflict a1b2c3 2026-11-23 12.34.56.789-0001Z).ext`.
-///
-/// # Errors
-/// Like [`copy_path`].
-pub fn exact_copy_path(path: &FilePath, loser: &VersionId) -> Result<FilePath, PathError> {
-    let (moment, ms) = (Moment::of(loser), loser.clock.ms() % 1000);
-    let time = format!(
-        "{}.{ms:03}-{:04x}Z",
-        moment.without_zone(),
-        loser.clock.counter()
-    );
-    build(path, &format!("{MARK}{} {time})", loser.device.short()))
+/// Returns what in `map` may be a conflict copy of `path`, or of what `path` is a copy of. Those whose
+/// names were cut more than others are left out.
+pub fn copies<'a, T>(
+    map: &'a BTreeMap<FilePath, T>,
+    path: &FilePath,
+) -> impl Iterator<Item = (&'a FilePath, &'a T)> {
+    let least = copy_path(path, &VersionId::from_bytes([0; VersionId::BYTES])).ok();
+    let prefix = least.as_ref().and_then(|least| {
+        let mark = least.as_str().rfind(MARK)?;
+        Some(least.as_str()[..mark + MARK.len()].to_owned())
+    });
+    let from = least.map(|least| map.range(least..));
+    from.into_iter().flatten().take_while(move |(path, _)| {
+        let prefix = prefix.as_deref();
+        prefix.is_some_and(|prefix| path.as_str().starts_with(prefix))
+    })
 }
 
 /// Tells whether a path has the name of a conflict copy.
@@ -61,7 +70,7 @@ pub fn original_path(path: &FilePath) -> Option<FilePath> {
 fn build(path: &FilePath, mark: &str) -> Result<FilePath, PathError> {
     let (stem, extension) = split_name(path.file_name());
     let stem = strip_mark(stem).unwrap_or(stem);
-    let room = SEGMENT_BYTES_MAX.saturating_sub(mark.len() + extension.len());
+    let room = SEGMENT_BYTES_MAX.saturating_sub(MARK_BYTES_MAX + extension.len());
     let mut stem = cut(stem, room);
     loop {
         let built = path.with_file_name(&format!("{stem}{mark}{extension}"));
@@ -110,7 +119,7 @@ fn strip_mark(stem: &str) -> Option<&str> {
     let is_mark = words.next().is_none()
         && fits(device, "xxxxxx")
         && (fits(date, "0000-00-00") || fits(date, "00000-00-00"))
-        && (fits(time, "00.00.00Z") || fits(time, "00.00.00.000-xxxxZ"));
+        && (fits(time, "00.00.00.000Z") || fits(time, "00.00.00.000-xxxxZ"));
     (is_mark && !original.is_empty()).then_some(original)
 }
 
@@ -124,7 +133,7 @@ fn fits(text: &str, pattern: &str) -> bool {
     text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(fits_byte)
 }
 
-/// A version's date and time of day in UTC, with dots for the colons that some platforms refuse.
+/// A version's date and time of day in UTC, to the second, with dots for the colons that some platforms refuse.
 struct Moment {
     year: u64,
     month: u64,
@@ -158,8 +167,10 @@ impl Moment {
             second_of_day: seconds % 86_400,
         }
     }
+}
 
-    fn without_zone(&self) -> String {
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             year,
             month,
@@ -167,13 +178,10 @@ impl Moment {
             second_of_day: second,
         } = self;
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        format!("{year:04}-{month:02}-{day:02} {hour:02}.{minute:02}.{second:02}")
-    }
-}
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}Z", self.without_zone())
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02} {hour:02}.{minute:02}.{second:02}"
+        )
     }
 }
 
@@ -186,7 +194,7 @@ mod tests {
 
     fn loser(ms: u64) -> VersionId {
         let device = DeviceId::from_bytes([0xa1, 0xb2, 0xc3, 4, 5, 6, 7, 8]);
-        VersionId::new(Hlc::new(ms, 0x1f), device)
+        VersionId::new(Hlc::new(ms, 0), device)
     }
 
     fn path(text: &str) -> FilePath {
@@ -206,39 +214,39 @@ mod tests {
         check(
             "a/note.md",
             MS,
-            "a/note (conflict a1b2c3 2026-11-23 12.34.56Z).md",
+            "a/note (conflict a1b2c3 2026-11-23 12.34.56.789Z).md",
         );
         check(
             "README",
             MS,
-            "README (conflict a1b2c3 2026-11-23 12.34.56Z)",
+            "README (conflict a1b2c3 2026-11-23 12.34.56.789Z)",
         );
         check(
             ".bashrc",
             MS,
-            ".bashrc (conflict a1b2c3 2026-11-23 12.34.56Z)",
+            ".bashrc (conflict a1b2c3 2026-11-23 12.34.56.789Z)",
         );
         check(
             "x.tar.gz",
             MS,
-            "x.tar (conflict a1b2c3 2026-11-23 12.34.56Z).gz",
+            "x.tar (conflict a1b2c3 2026-11-23 12.34.56.789Z).gz",
         );
         check(
             "1. Buy milk",
             MS,
-            "1. Buy milk (conflict a1b2c3 2026-11-23 12.34.56Z)",
+            "1. Buy milk (conflict a1b2c3 2026-11-23 12.34.56.789Z)",
         );
     }
 
     #[test]
     fn dates() {
         for (ms, date) in [
-            (0, "1970-01-01 00.00.00Z"),
-            (951_782_399_999, "2000-02-28 23.59.59Z"),
-            (951_782_400_000, "2000-02-29 00.00.00Z"),
-            (4_107_542_400_000, "2100-03-01 00.00.00Z"),
-            (1_735_689_599_000, "2024-12-31 23.59.59Z"),
-            (u64::MAX, "10889-08-02 05.31.50Z"),
+            (0, "1970-01-01 00.00.00.000Z"),
+            (951_782_399_999, "2000-02-28 23.59.59.999Z"),
+            (951_782_400_000, "2000-02-29 00.00.00.000Z"),
+            (4_107_542_400_000, "2100-03-01 00.00.00.000Z"),
+            (1_735_689_599_000, "2024-12-31 23.59.59.000Z"),
+            (u64::MAX, "10889-08-02 05.31.50.655Z"),
         ] {
             check("a", ms, &format!("a (conflict a1b2c3 {date})"));
         }
@@ -247,13 +255,30 @@ mod tests {
     #[test]
     fn copies_of_copies_do_not_nest() {
         let copy = copy_path(&path("b/a.md"), &loser(0)).expect("fits");
-        let exact = exact_copy_path(&copy, &loser(MS)).expect("fits");
+        let mut second = loser(MS);
+        second.clock = Hlc::new(MS, 0x1f);
+        let other = copy_path(&copy, &second).expect("fits");
         assert_eq!(
-            exact.as_str(),
+            other.as_str(),
             "b/a (conflict a1b2c3 2026-11-23 12.34.56.789-001fZ).md"
         );
-        assert_eq!(copy_path(&exact, &loser(0)).expect("fits"), copy);
-        assert_eq!(original_path(&exact), Some(path("b/a.md")));
+        assert_eq!(copy_path(&other, &loser(0)).expect("fits"), copy);
+        assert_eq!(original_path(&other), Some(path("b/a.md")));
+    }
+
+    #[test]
+    fn all_copies_of_a_file_are_found_and_nothing_else() {
+        let long = "n".repeat(SEGMENT_BYTES_MAX);
+        for name in ["b/a.md", long.as_str()] {
+            let original = path(name);
+            let mut map = BTreeMap::from([(original.clone(), 0), (path("b/a (confused).md"), 0)]);
+            let mut second = loser(MS);
+            second.clock = Hlc::new(MS, 1);
+            for version in [loser(0), loser(MS), second] {
+                map.insert(copy_path(&original, &version).expect("fits"), 1);
+            }
+            assert_eq!(copies(&map, &original).map(|(_, one)| one).sum::<i32>(), 3);
+        }
     }
 
     #[test]
@@ -262,9 +287,9 @@ mod tests {
             "a (conflict).md",
             "a (conflict of interest).md",
             "a (conflict a1b2c3 2026-11-23).md",
-            "a (conflict A1B2C3 2026-11-23 12.34.56Z).md",
-            "a (conflict a1b2c3 2026-11-23 12.34.56Z) b.md",
-            " (conflict a1b2c3 2026-11-23 12.34.56Z)",
+            "a (conflict A1B2C3 2026-11-23 12.34.56.789Z).md",
+            "a (conflict a1b2c3 2026-11-23 12.34.56.789Z) b.md",
+            " (conflict a1b2c3 2026-11-23 12.34.56.789Z)",
         ] {
             assert_eq!(original_path(&path(name)), None, "{name}");
         }

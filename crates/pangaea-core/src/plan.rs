@@ -13,8 +13,10 @@ use crate::state::Origin;
 use crate::state::Remote;
 use crate::state::RemoteBody;
 use crate::state::RemoteFile;
+use crate::state::Sent;
 use crate::version::DeviceId;
 use crate::version::Hlc;
+use crate::version::VersionId;
 
 /// What the hub must still hold for a write to be accepted. There is no "whatever": I-8.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -201,8 +203,8 @@ fn plan_file(entry: &Entry, remote: &RemoteFile, own: Own) -> Step {
         Local::File(local) if remote.ancestors.contains(&local.version) => {
             Step::Pull(Reason::Succeeds)
         }
-        Local::File(_) if is_unrelated(entry, remote) => Step::Merge(Origins::Unknown),
-        Local::File(_) => Step::Merge(Origins::Base),
+        Local::File(_) if have_base_in_common(entry, remote, own) => Step::Merge(Origins::Base),
+        Local::File(_) => Step::Merge(Origins::Unknown),
         Local::Deleted { .. } => Step::Pull(Reason::EditBeatsDelete),
     }
 }
@@ -241,19 +243,48 @@ fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
     !planted(Bug::PullBackwards)
         && remote.origin == Origin::Header
         && entry.base.file().is_some_and(|base| {
-            remote.version <= base.version && !remote.ancestors.contains(&base.version)
+            remote.version <= base.version && !comes_after(remote, &base.version)
         })
 }
 
-/// Whether the fetched file was made by a device that did not know of the base: it is another file of
-/// that name, made after somebody deleted the one that the device knows. What it lacks was not
-/// deleted from it (I-1).
-fn is_unrelated(entry: &Entry, remote: &RemoteFile) -> bool {
-    !planted(Bug::MergeUnrelated)
-        && remote.origin == Origin::Header
-        && entry.base.file().is_some_and(|base| {
-            remote.version != base.version && remote.ancestors.lacks(&base.version)
-        })
+/// Whether the fetched file says that it came after `earlier`: it names it, or something that a program
+/// without versions wrote later, which came after all that the hub had before.
+fn comes_after(remote: &RemoteFile, earlier: &VersionId) -> bool {
+    let mut ancestors = remote.ancestors.as_slice().iter();
+    ancestors.any(|version| {
+        version == earlier || (version.device.is_foreign() && version.clock >= earlier.clock)
+    })
+}
+
+/// Whether two versions that are to be merged both came from the base. What a side lacks of it, that
+/// side deleted (I-1). It is not so if the fetched file was made by a device that did not know of the
+/// base; or if it was made from something else that this device wrote since and has no answer for,
+/// or perhaps was: a delete can leave nothing to name, and programs without versions name nothing.
+fn have_base_in_common(entry: &Entry, remote: &RemoteFile, own: Own) -> bool {
+    if planted(Bug::MergeUnrelated) {
+        return true;
+    }
+    let Some(base) = entry.base.version() else {
+        return true;
+    };
+    let ancestors = entry.local.ancestors();
+    let mut since = ancestors
+        .as_slice()
+        .iter()
+        .filter(|version| version.device == own.device && !entry.base.includes(version));
+    let sent = entry.pending.as_ref().map(|pending| pending.sent);
+    if sent == Some(Sent::Deletes) {
+        return false;
+    }
+    let seen = &remote.ancestors;
+    let is_named = !seen.lacks(&base);
+    // On its way since the base it went through a program without versions.
+    let is_nameless =
+        |version: &VersionId| version.device.is_foreign() && !entry.base.includes(version);
+    if remote.origin == Origin::Foreign || seen.as_slice().iter().any(is_nameless) {
+        return since.next().is_none() && (is_named || remote.origin == Origin::Foreign);
+    }
+    is_named && !since.any(|version| seen.contains(version))
 }
 
 /// Whether the fetched version is one of this replica's own that came before the base: it knows it,

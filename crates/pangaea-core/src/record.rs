@@ -27,6 +27,7 @@ use crate::state::LocalFile;
 use crate::state::Pending;
 use crate::state::Problem;
 use crate::state::ProblemKind;
+use crate::state::Sent;
 use crate::state::Signing;
 use crate::state::Target;
 use crate::version::ContentHash;
@@ -380,7 +381,8 @@ impl AncestorsRecord {
 struct PendingRecord {
     sequence: u64,
     since_ms: u64,
-    attempts: u32,
+    /// See [`sent_from_code`].
+    sent: u32,
 }
 
 impl PendingRecord {
@@ -388,12 +390,12 @@ impl PendingRecord {
         let Pending {
             sequence,
             since_ms,
-            attempts,
+            sent,
         } = *pending;
         Self {
             sequence,
             since_ms,
-            attempts,
+            sent: sent_code(sent),
         }
     }
 
@@ -401,13 +403,30 @@ impl PendingRecord {
         let Self {
             sequence,
             since_ms,
-            attempts,
+            sent,
         } = self;
         Pending {
             sequence,
             since_ms,
-            attempts,
+            sent: sent_from_code(sent),
         }
+    }
+}
+
+const fn sent_code(sent: Sent) -> u32 {
+    match sent {
+        Sent::Nothing => 0,
+        Sent::Edits => 1,
+        Sent::Deletes => 2,
+    }
+}
+
+/// Every number has a meaning: what is not known is the most that can have been sent.
+const fn sent_from_code(code: u32) -> Sent {
+    match code {
+        0 => Sent::Nothing,
+        1 => Sent::Edits,
+        _ => Sent::Deletes,
     }
 }
 

@@ -325,8 +325,19 @@ pub struct Pending {
     pub sequence: u64,
     /// When the oldest of the coalesced operations was acknowledged, in milliseconds since 1970.
     pub since_ms: u64,
-    /// Failed attempts since the last change.
-    pub attempts: u32,
+    /// What of it, and of the operations that it took the place of, the hub may have.
+    pub sent: Sent,
+}
+
+/// What may have reached the hub without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sent {
+    /// Nothing.
+    Nothing,
+    /// Versions of the file, which whoever saw them names.
+    Edits,
+    /// A delete too, which leaves nothing to name on some hubs.
+    Deletes,
 }
 
 /// Why a path waits for somebody.

@@ -27,8 +27,8 @@ fn check(bounds: &Bounds, states_min: usize) -> Found {
 #[test]
 fn three_edits_in_any_order() {
     for (deletes, states_min) in [
-        (Deletes::Tombstones, 180_000),
-        (Deletes::Conditional, 180_000),
+        (Deletes::Tombstones, 160_000),
+        (Deletes::Conditional, 160_000),
     ] {
         let mut bounds = Bounds::small(deletes);
         (bounds.edits, bounds.faults, bounds.waits) = (3, 0, 0);
@@ -77,7 +77,7 @@ fn two_files_with_two_requests_at_a_time() {
     bounds.paths = vec!["a.txt", "b.txt"];
     (bounds.edits, bounds.faults, bounds.in_flight) = (2, 0, 2);
     (bounds.waits, bounds.looks) = (0, 1);
-    check(&bounds, 20_000);
+    check(&bounds, 15_000);
 }
 
 #[test]

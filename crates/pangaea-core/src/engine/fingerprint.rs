@@ -24,6 +24,7 @@ impl Engine {
         }
         self.setbacks.hash(hasher);
         for in_flight in self.in_flight.values() {
+            in_flight.local.hash(hasher);
             in_flight.request.hash(hasher);
             in_flight.after_apply.hash(hasher);
         }

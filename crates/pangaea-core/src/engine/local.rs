@@ -18,6 +18,7 @@ use crate::state::Entry;
 use crate::state::Local;
 use crate::state::LocalFile;
 use crate::state::ProblemKind;
+use crate::state::Sent;
 use crate::version::VersionId;
 
 impl Engine {
@@ -67,11 +68,7 @@ impl Engine {
             return Some(version);
         }
         let entry = self.entries.get(path)?;
-        let unsent = entry
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.attempts == 0);
-        let never_shared = entry.base == Base::Unknown && unsent && !self.busy.contains_key(path);
+        let never_shared = entry.base == Base::Unknown && self.is_unsent(path);
         self.keep_replaced(path, Cause::Deleted, now_ms);
         let ancestors = self.ancestors_of_next(path);
         let version = self.next_version(now_ms);
@@ -157,11 +154,7 @@ impl Engine {
     fn undo_unsent_edit(&mut self, path: &FilePath, new: &NewContent) -> Option<VersionId> {
         let entry = self.entries.get(path)?;
         let base = entry.base.file()?.clone();
-        let unsent = entry
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.attempts == 0);
-        if base.content != new.content || !unsent || self.busy.contains_key(path) {
+        if base.content != new.content || !self.is_unsent(path) {
             return None;
         }
         self.clear_pending(path);
@@ -175,6 +168,13 @@ impl Engine {
             });
         });
         Some(base.version)
+    }
+
+    /// Whether nobody else can have seen the pending operation.
+    fn is_unsent(&self, path: &FilePath) -> bool {
+        let pending = self.entries.get(path).and_then(|it| it.pending.as_ref());
+        pending.is_some_and(|pending| pending.sent == Sent::Nothing)
+            && !self.busy.contains_key(path)
     }
 
     /// What the next local version replaces. An unsent version that nobody can have seen is left
@@ -193,13 +193,8 @@ impl Engine {
                 Base::Unknown | Base::File(_) => Ancestors::default(),
             };
         };
-        let unseen = entry
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.attempts == 0)
-            && !self.busy.contains_key(path);
         let ancestors = entry.local.ancestors();
-        if unseen || planted(Bug::UnsentAncestors) {
+        if self.is_unsent(path) || planted(Bug::UnsentAncestors) {
             return ancestors;
         }
         let newest = std::iter::once(version).chain(entry.base.version());
@@ -220,7 +215,7 @@ impl Engine {
             entry.applying = None;
             if let (Some(pending), Some(earlier)) = (&mut entry.pending, earlier) {
                 pending.since_ms = earlier.since_ms;
-                pending.attempts = earlier.attempts;
+                pending.sent = earlier.sent;
             }
             if entry
                 .problem

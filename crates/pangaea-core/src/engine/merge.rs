@@ -1,6 +1,7 @@
 //! Two versions that become one, or are kept side by side.
 
 use gaia::path::FilePath;
+use gaia::path::PathError;
 
 use super::Engine;
 use super::local::history_row;
@@ -21,6 +22,7 @@ use crate::media::MediaType;
 use crate::plan::Origins;
 use crate::policy::Strategy;
 use crate::state::Ancestors;
+use crate::state::Entry;
 use crate::state::IDENTITY_PATH;
 use crate::state::Local;
 use crate::state::LocalFile;
@@ -28,11 +30,12 @@ use crate::state::Problem;
 use crate::state::ProblemKind;
 use crate::state::Remote;
 use crate::state::Target;
+use crate::version::VersionId;
 
 /// Whether a conflict copy is in place.
 enum CopyState {
     There,
-    BeingMade,
+    Unread,
     Impossible,
     ToMake(Box<Sending>),
 }
@@ -103,10 +106,8 @@ impl Engine {
             let loser = if side == Side::Ours { &ours } else { &theirs };
             match self.conflict_copy(path, loser, now_ms) {
                 CopyState::There => {}
-                CopyState::BeingMade => {
-                    self.wait_for(path, "its conflict copy is still being made", now_ms);
-                    return Next::Done;
-                }
+                // Its turn comes when they are read or made.
+                CopyState::Unread => return Next::Done,
                 CopyState::Impossible => return Next::Done,
                 CopyState::ToMake(sending) => return Next::Send(sending),
             }
@@ -159,50 +160,31 @@ impl Engine {
 
     /// Looks after a conflict copy: whoever made it once need not make it again (I-14).
     fn conflict_copy(&mut self, path: &FilePath, loser: &LocalFile, now_ms: u64) -> CopyState {
-        let names = crate::conflict::copy_path(path, &loser.version).and_then(|usual| {
-            Ok([
-                usual,
-                crate::conflict::exact_copy_path(path, &loser.version)?,
-            ])
-        });
-        let mut names: Vec<FilePath> = match names {
-            Ok(names) => names.into(),
-            Err(error) => {
-                let message = format!("a conflict copy cannot be named: {error}");
-                return self.copy_is_impossible(path, message, now_ms);
-            }
-        };
-        // What has the usual name may itself be the file in conflict: it is no copy of itself.
-        names.retain(|copy| copy != path);
-        if names.iter().any(|copy| self.busy.contains_key(copy)) {
-            return CopyState::BeingMade;
-        }
-        let holds = |copy: &FilePath| {
-            let file = self.entries.get(copy).and_then(|entry| entry.local.file());
-            file.is_some_and(|file| file.content == loser.content)
-        };
-        if names.iter().any(holds) {
+        if self.has_copy(path, loser) {
             return CopyState::There;
         }
-        // The usual name may hold what the same device lost in the same second.
-        let local = |copy: &FilePath| self.entries.get(copy).map(|entry| &entry.local);
-        let is_free = |copy: &&FilePath| matches!(local(copy), None | Some(Local::Never));
-        let Some(copy) = names.iter().find(is_free).cloned() else {
-            let is_deleted = |copy: &FilePath| matches!(local(copy), Some(Local::Deleted { .. }));
-            if names.iter().any(is_deleted) {
-                // Somebody is done with this conflict.
-                return CopyState::There;
-            }
-            let message = "files of other content have the names that its conflict copy could \
-                           have: rename them"
-                .to_owned();
-            return self.copy_is_impossible(path, message, now_ms);
+        if self.has_unread_copies(path) {
+            return CopyState::Unread;
+        }
+        // It is the version that lost, under another name: everybody who makes it makes the same. A
+        // stand-in for a version does not name one content for ever.
+        let version = if loser.version.device.is_foreign() {
+            self.next_version(now_ms)
+        } else {
+            loser.version
         };
-        let version = self.next_version(now_ms);
         let file = LocalFile {
             version,
             ancestors: Ancestors::default(),
             ..loser.clone()
+        };
+        let copy = match self.name_of_copy(path, &loser.version, now_ms) {
+            Ok(Some(copy)) => copy,
+            Ok(None) => return CopyState::There,
+            Err(error) => {
+                let message = format!("a conflict copy cannot be named: {error}");
+                return self.copy_is_impossible(path, message, now_ms);
+            }
         };
         let apply = Request::Apply {
             path: copy,
@@ -214,6 +196,51 @@ impl Engine {
             main: path.clone(),
         };
         CopyState::ToMake(Box::new((apply, Some(after))))
+    }
+
+    /// Where to make a copy of what lost at `path`. None: somebody deleted it there, and is done with
+    /// the conflict.
+    fn name_of_copy(
+        &mut self,
+        path: &FilePath,
+        loser: &VersionId,
+        now_ms: u64,
+    ) -> Result<Option<FilePath>, PathError> {
+        let copy = crate::conflict::copy_path(path, loser)?;
+        match self.entries.get(&copy).map(|entry| &entry.local) {
+            Some(Local::Deleted { .. }) => Ok(None),
+            None | Some(Local::Never) => Ok(Some(copy)),
+            // It is itself the file in conflict, or holds something else.
+            Some(Local::File(_)) => {
+                let other = self.next_version(now_ms);
+                crate::conflict::copy_path(path, &other).map(Some)
+            }
+        }
+    }
+
+    /// Whether a copy of `path` keeps `loser`: it has those bytes, also if they lost before under
+    /// another version's name, or it is what a user made of them.
+    fn has_copy(&self, path: &FilePath, loser: &LocalFile) -> bool {
+        self.copies_beside(path).any(|(_, entry)| {
+            let file = entry.local.file();
+            file.is_some_and(|file| file.content == loser.content)
+                || entry.local.version() == Some(loser.version)
+                || entry.local.ancestors().contains(&loser.version)
+                || entry.base.includes(&loser.version)
+        })
+    }
+
+    /// Whether copies of `path` are on their way: one of them may be what would be made anew.
+    pub(super) fn has_unread_copies(&self, path: &FilePath) -> bool {
+        self.copies_beside(path).any(|(copy, entry)| {
+            let is_unread = matches!(entry.remote, Remote::Seen(_)) && entry.problem.is_none();
+            is_unread || self.busy.contains_key(copy)
+        })
+    }
+
+    fn copies_beside(&self, path: &FilePath) -> impl Iterator<Item = (&FilePath, &Entry)> {
+        let copies = crate::conflict::copies(&self.entries, path);
+        copies.filter(move |(copy, _)| *copy != path)
     }
 
     fn copy_is_impossible(&mut self, path: &FilePath, message: String, now_ms: u64) -> CopyState {

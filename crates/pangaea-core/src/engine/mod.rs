@@ -46,6 +46,7 @@ use crate::mutant::planted;
 use crate::policy::Policy;
 use crate::state::Entry;
 use crate::state::Pending;
+use crate::state::Sent;
 use crate::version::DeviceId;
 use crate::version::Hlc;
 use crate::version::VersionId;
@@ -153,6 +154,8 @@ pub struct Engine {
 struct InFlight {
     /// None for a listing.
     path: Option<FilePath>,
+    /// The version that the device had there when it was sent.
+    local: Option<VersionId>,
     request: Request,
     after_apply: Option<AfterApply>,
 }
@@ -224,7 +227,7 @@ impl Engine {
         for (path, entry) in &mut engine.entries {
             if let Some(pending) = &mut entry.pending {
                 // Whether it was sent before the restart is not known: assume that it was.
-                pending.attempts = pending.attempts.max(1);
+                pending.sent = pending.sent.max(step::sent_with(&entry.local));
                 engine.journal.insert(pending.sequence, path.clone());
                 engine.sequence = engine.sequence.max(pending.sequence);
             }
@@ -396,7 +399,7 @@ impl Engine {
             entry.pending = Some(Pending {
                 sequence: self.sequence,
                 since_ms: now_ms,
-                attempts: 0,
+                sent: Sent::Nothing,
             });
             self.journal.insert(self.sequence, path.clone());
             self.commit.entries.insert(path.clone());

@@ -64,7 +64,7 @@ impl Engine {
     }
 
     pub(super) fn rebase_behind(&mut self, path: &FilePath, remote: &RemoteFile, now_ms: u64) {
-        self.succeed(path, remote.version, now_ms);
+        self.succeed(path, remote.version, &remote.ancestors, now_ms);
         if matches!(remote.body, RemoteBody::Tombstone)
             && let Some(version) = self
                 .entries
@@ -117,7 +117,7 @@ impl Engine {
                 Base::Gone { ancestors, .. } => ancestors.clone(),
                 Base::Unknown => Ancestors::default(),
             };
-            self.succeed(path, version, now_ms);
+            self.succeed(path, version, &ancestors, now_ms);
             self.update(path, |entry| {
                 entry.base = Base::Gone {
                     version,
@@ -138,9 +138,10 @@ impl Engine {
         }
     }
 
-    /// Makes the local state a successor of `earlier`, in name and in order. That is a new version:
-    /// what the old name stands for may be known elsewhere, and never changes.
-    fn succeed(&mut self, path: &FilePath, earlier: VersionId, now_ms: u64) {
+    /// Makes the local state a successor of `earlier` and of all that this came from, in name and in
+    /// order. That is a new version: what the old name stands for may be known elsewhere, and never
+    /// changes.
+    fn succeed(&mut self, path: &FilePath, earlier: VersionId, before: &Ancestors, now_ms: u64) {
         self.observe(earlier.clock, now_ms);
         let Some(entry) = self.entries.get(path) else {
             return;
@@ -151,7 +152,8 @@ impl Engine {
             return;
         }
         let newest = std::iter::once(earlier).chain(own);
-        let ancestors = Ancestors::descend(newest, ancestors.as_slice().iter().copied());
+        let inherited = before.as_slice().iter().chain(ancestors.as_slice());
+        let ancestors = Ancestors::descend(newest, inherited.copied());
         let version = self.next_version(now_ms);
         self.update(path, |entry| match &mut entry.local {
             Local::File(file) => {

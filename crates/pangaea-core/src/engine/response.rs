@@ -32,7 +32,6 @@ use crate::state::LocalFile;
 use crate::state::Remote;
 use crate::state::RemoteFile;
 use crate::state::Target;
-use crate::version::ContentHash;
 use crate::version::VersionId;
 
 /// After this many conditions that failed in a row, a path waits before it tries again.
@@ -41,6 +40,7 @@ const CONDITION_FAILURES_MAX: u32 = 4;
 impl Engine {
     /// A request was answered. An answer that nobody waits for changes nothing (I-4).
     pub fn handle_response(&mut self, id: RequestId, response: Response, now_ms: u64) {
+        self.wake(now_ms);
         let Some(in_flight) = self.in_flight.remove(&id) else {
             return;
         };
@@ -119,8 +119,15 @@ impl Engine {
             (Request::Merge { path, ours, .. }, Response::Merged(merged)) => {
                 self.note_merged(&path, ours.version, merged, now_ms);
             }
-            (Request::Apply { path, expected, to }, Response::Applied) => {
-                self.note_applied(&path, expected, to, in_flight.after_apply, now_ms);
+            (Request::Apply { path, to, .. }, Response::Applied) => {
+                let after = in_flight.after_apply;
+                // An edit through the application that came in between is newer, even if it has the bytes
+                // of before.
+                if self.local_version(&path) == in_flight.local {
+                    self.note_applied(&path, to, after, now_ms);
+                } else if let Some(AfterApply::Copy { main, .. }) = after {
+                    self.ready.insert(main);
+                }
             }
             // After `LocalDiffers` the user was faster: the shell reports the edit, the planner
             // sees both sides. Anything else is no answer to that request.
@@ -140,11 +147,12 @@ impl Engine {
             | Request::Merge { .. }
             | Request::Apply { .. } => return false,
         };
-        let now = self
-            .entries
-            .get(path)
-            .and_then(|entry| entry.local.version());
-        now.is_some_and(|now| now != sent)
+        self.local_version(path).is_some_and(|now| now != sent)
+    }
+
+    /// The version that the device has at a path.
+    pub(super) fn local_version(&self, path: &FilePath) -> Option<VersionId> {
+        self.entries.get(path)?.local.version()
     }
 
     /// What was fetched is not in the content store any more.
@@ -320,23 +328,10 @@ impl Engine {
     fn note_applied(
         &mut self,
         path: &FilePath,
-        expected: Option<ContentHash>,
         to: Option<LocalFile>,
         after: Option<AfterApply>,
         now_ms: u64,
     ) {
-        let current = self
-            .entries
-            .get(path)
-            .and_then(|entry| entry.local.file())
-            .map(|file| file.content);
-        // An edit through the application came in between: it is newer than what was applied.
-        if current != expected {
-            if let Some(AfterApply::Copy { main, .. }) = after {
-                self.ready.insert(main);
-            }
-            return;
-        }
         match after {
             None => {}
             Some(AfterApply::Take { remote, cause }) => {

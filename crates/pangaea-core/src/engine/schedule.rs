@@ -1,6 +1,7 @@
 //! What may run when: which path's turn it is, how many requests are under way, and how long the
 //! hub is left alone after a failure.
 
+use gaia::etag::ETag;
 use gaia::path::FilePath;
 
 use super::Engine;
@@ -16,6 +17,7 @@ use crate::mutant::Bug;
 use crate::mutant::planted;
 use crate::state::Problem;
 use crate::state::ProblemKind;
+use crate::state::Remote;
 
 /// Whether the hub can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,6 +180,9 @@ impl Engine {
             }
             Failure::Problem { kind, message, tag } => {
                 let Some(path) = path else { return };
+                if kind == ProblemKind::Damaged && self.take_for_base(path, tag.as_ref()) {
+                    return;
+                }
                 // What is damaged may be what came through, not what is there: it is read again before
                 // it is set aside.
                 let is_first = !self.setbacks.contains_key(path) && !planted(Bug::DamagedForEver);
@@ -187,6 +192,19 @@ impl Engine {
                     self.park(path, Problem { kind, message, tag }, now_ms);
                 }
             }
+        }
+    }
+
+    /// Damaged bytes under the tag of the base: whatever came through, and if it is an upload that
+    /// was cut off, the hub goes by that tag. What the device has to send replaces it. False: they are
+    /// under another tag.
+    fn take_for_base(&mut self, path: &FilePath, tag: Option<&ETag>) -> bool {
+        match self.entries.get_mut(path) {
+            Some(entry) if tag.is_some() && entry.base.tag() == tag => {
+                entry.remote = Remote::AsBase;
+                true
+            }
+            Some(_) | None => false,
         }
     }
 
@@ -255,7 +273,7 @@ impl Engine {
     }
 
     /// Ends the waits that are over, and those that a clock which was set back would prolong.
-    fn wake(&mut self, now_ms: u64) {
+    pub(super) fn wake(&mut self, now_ms: u64) {
         let is_over = |at: u64, longest_ms| at <= now_ms || at > now_ms.saturating_add(longest_ms);
         if is_over(self.hub_asked_ms, backoff::RETRY_AFTER_MS_MAX) {
             self.hub_asked_ms = 0;
@@ -287,10 +305,12 @@ impl Engine {
         if let Some(path) = &path {
             self.busy.insert(path.clone(), id);
         }
+        let local = path.as_ref().and_then(|path| self.local_version(path));
         self.in_flight.insert(
             id,
             InFlight {
                 path,
+                local,
                 request: request.clone(),
                 after_apply,
             },

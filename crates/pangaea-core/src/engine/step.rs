@@ -29,6 +29,7 @@ use crate::state::ProblemKind;
 use crate::state::Remote;
 use crate::state::RemoteBody;
 use crate::state::RemoteFile;
+use crate::state::Sent;
 use crate::state::Signing;
 
 /// What to record once the device's copy is as asked.
@@ -72,6 +73,9 @@ impl Engine {
             };
             let step = plan(entry, own);
             if needs_hub(&step) && !self.hub_is_usable(now_ms) {
+                return None;
+            }
+            if matches!(step, Step::Merge(_)) && self.has_unread_copies(path) {
                 return None;
             }
             match self.carry_out(path, step, now_ms) {
@@ -158,7 +162,7 @@ impl Engine {
         };
         let file = file.clone();
         if let Some(pending) = &mut entry.pending {
-            pending.attempts = pending.attempts.saturating_add(1);
+            pending.sent = pending.sent.max(Sent::Edits);
         }
         Next::send(Request::Push {
             path: path.clone(),
@@ -177,7 +181,7 @@ impl Engine {
         };
         let (version, ancestors) = (*version, ancestors.clone());
         if let Some(pending) = &mut entry.pending {
-            pending.attempts = pending.attempts.saturating_add(1);
+            pending.sent = Sent::Deletes;
         }
         Next::send(Request::Remove {
             path: path.clone(),
@@ -312,7 +316,15 @@ fn is_unconfirmed_delete(entry: &Entry) -> bool {
         && entry
             .pending
             .as_ref()
-            .is_some_and(|pending| pending.attempts > 0)
+            .is_some_and(|pending| pending.sent > Sent::Nothing)
+}
+
+/// What the hub may have when this was sent.
+pub(super) fn sent_with(local: &Local) -> Sent {
+    match local {
+        Local::Never | Local::Deleted { .. } => Sent::Deletes,
+        Local::File(_) => Sent::Edits,
+    }
 }
 
 /// Which steps need the hub; all others go on without it.

@@ -98,12 +98,10 @@ fn problem() -> impl Strategy<Value = Problem> {
 
 fn entry() -> impl Strategy<Value = Entry> {
     let pending =
-        (any::<u64>(), any::<u64>(), any::<u32>()).prop_map(|(sequence, since_ms, attempts)| {
-            Pending {
-                sequence,
-                since_ms,
-                attempts,
-            }
+        (any::<u64>(), any::<u64>(), 0_u32..3).prop_map(|(sequence, since_ms, code)| Pending {
+            sequence,
+            since_ms,
+            sent: sent_from_code(code),
         });
     (
         local(),
@@ -215,7 +213,7 @@ fn the_format_on_disk_stays_as_it_is() {
         pending: Some(Pending {
             sequence: 300,
             since_ms: 1,
-            attempts: 0,
+            sent: Sent::Nothing,
         }),
         ..Entry::default()
     };

@@ -170,6 +170,23 @@ fn a_new_file_names_the_tombstone_of_one_that_was_never_here() {
 }
 
 #[test]
+fn an_edit_that_leads_back_while_a_pull_is_under_way_is_an_edit() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let first = harness.write_through(&a, "one");
+    let theirs = remote("two", NOW + 1_000, &[first]);
+    harness.list(vec![listed(&a, &theirs.tag)]);
+    let (id, _) = harness.ask();
+    harness.answer(id, Response::Fetched(Box::new(theirs)));
+    let (id, request) = harness.ask();
+    assert!(matches!(request, Request::Apply { .. }), "{request:?}");
+    harness.write(&a, "three");
+    let back = harness.write(&a, "one");
+    harness.answer(id, Response::Applied);
+    let local = &harness.engine.entry(&a).unwrap().local;
+    assert_eq!(local.version(), Some(back));
+}
+
+#[test]
 fn an_edit_ends_what_was_decided_for_the_state_before_it() {
     let (mut harness, a) = (Harness::new(), path("a.txt"));
     harness.write(&a, "mine");

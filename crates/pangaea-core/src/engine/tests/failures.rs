@@ -313,6 +313,22 @@ fn a_delete_of_what_was_perhaps_sent_leaves_the_journal_after_a_restart() {
     assert_eq!(harness.pending(), 0);
 }
 
+#[test]
+fn a_wait_that_is_asked_for_after_the_clock_was_set_back_is_kept() {
+    let (mut harness, a, b) = (Harness::new(), path("a.txt"), path("b.txt"));
+    harness.write(&a, "one");
+    harness.write(&b, "two");
+    let ((first, _), (second, _)) = (harness.ask(), harness.ask());
+    harness.answer(first, unreachable_hub(Some(30_000)));
+    harness.now_ms -= 365 * 24 * 60 * 60 * 1_000;
+    harness.answer(second, unreachable_hub(Some(30_000)));
+    harness.engine.resume();
+    harness.now_ms += 29_999;
+    assert!(harness.next().is_none());
+    harness.now_ms += 1;
+    assert!(matches!(harness.ask().1, Request::Push { .. }));
+}
+
 fn damaged(read: &RemoteFile, kind: ProblemKind) -> Response {
     Response::Failed(Failure::Problem {
         kind,
@@ -334,6 +350,35 @@ fn damaged_bytes_are_read_again_before_they_are_set_aside() {
     assert_eq!(request, Request::Fetch { path: a });
     harness.answer(id, damaged(&theirs, ProblemKind::Damaged));
     assert_eq!(harness.engine.status().parked, 1);
+}
+
+/// A hub without tags in listings has every path read at every look, also one that holds an upload
+/// of this device that was cut off.
+#[test]
+fn an_upload_that_was_cut_off_is_sent_again() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let first = harness.write_through(&a, "first");
+    harness.write(&a, "second");
+    let (id, _) = harness.ask();
+    harness.answer(id, unreachable_hub(None));
+    harness.now_ms += 60_000;
+    let untagged = ListedFile {
+        path: a.clone(),
+        tag: None,
+    };
+    harness.list(vec![untagged.clone()]);
+    let (id, request) = harness.ask();
+    assert_eq!(request, Request::Fetch { path: a.clone() });
+    let mut torn = remote("first", 0, &[]);
+    torn.version = first;
+    harness.answer(id, damaged(&torn, ProblemKind::Damaged));
+    let (id, request) = harness.ask();
+    let Request::Push { condition, .. } = request else {
+        panic!("{request:?}")
+    };
+    assert_eq!(condition, Condition::Replace(tag("first")));
+    harness.answer(id, Response::Stored(tag("second")));
+    assert_eq!((harness.engine.status().parked, harness.pending()), (0, 0));
 }
 
 #[test]

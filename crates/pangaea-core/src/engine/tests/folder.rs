@@ -92,7 +92,7 @@ fn an_edit_that_gave_way_before_a_crash_is_in_history_after_it() {
     entry.pending = Some(Pending {
         sequence: 1,
         since_ms: NOW,
-        attempts: 0,
+        sent: crate::state::Sent::Nothing,
     });
     let mut after = restarted(&before, stored);
     after.engine.handle_local_write(&a, new("theirs"), NOW);

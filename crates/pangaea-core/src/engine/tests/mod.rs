@@ -1,5 +1,5 @@
 //! The rules that the engine keeps on top of the planner, one by one, over a tiny hub that the
-//! test itself plays: `edits` for what users do, `failures` for what hubs do, `folder` for crashes
+//! test itself plays: `edits` for what users do, `copies` for conflict copies, `failures` for what hubs do, `folder` for crashes
 //! around changes of a folder, `journal` for any sequence of all that as a property.
 
 use gaia::etag::ETag;
@@ -148,6 +148,7 @@ impl Harness {
     }
 }
 
+mod copies;
 mod edits;
 mod failures;
 mod folder;

@@ -172,3 +172,48 @@ fn a_tombstone_that_is_the_base_is_no_news() {
     let local = deleted((5, BOB), &[(4, BOB)]);
     check(local, known, there, Step::Nothing);
 }
+
+#[test]
+fn what_may_be_made_of_something_that_was_sent_since_the_base_is_not_merged_by_it() {
+    // (6, ME) was sent and has no answer; (7, ME) was made of it, and may bring back what it deleted.
+    let (local, known) = (file((7, ME), &[(6, ME), (5, BOB)]), base((5, BOB), &[]));
+    let unknown = || Step::Merge(Origins::Unknown);
+    let seen = remote((9, EVE), &[(6, ME), (5, BOB)]);
+    check(local.clone(), known.clone(), seen, unknown());
+    check_confirmed(local.clone(), known.clone(), foreign((9, 0)), unknown());
+    // Who names the base alone has not seen it.
+    let unseen = || remote((9, EVE), &[(5, BOB)]);
+    let merge = Step::Merge(Origins::Base);
+    check(local.clone(), known.clone(), unseen(), merge);
+    // Unless it was a delete, which leaves nothing to name on some hubs.
+    let entry = Entry {
+        local,
+        base: known,
+        remote: unseen(),
+        pending: Some(Pending {
+            sequence: 1,
+            since_ms: 0,
+            sent: Sent::Deletes,
+        }),
+        ..Entry::default()
+    };
+    assert_eq!(plan(&entry, OWN), unknown());
+}
+
+#[test]
+fn a_slow_clocks_successor_of_what_a_stock_program_wrote_is_no_step_back() {
+    // EVE's clock is behind; what she wrote came after (7, 0), and that after all that the hub had.
+    let (local, known) = (file((5, BOB), &[]), base((5, BOB), &[]));
+    let successor = || remote((3, EVE), &[(7, 0)]);
+    check(local.clone(), known.clone(), successor(), Step::Recheck);
+    let pull = Step::Pull(Reason::Changed);
+    check_confirmed(local.clone(), known.clone(), successor(), pull);
+    let before = remote((3, EVE), &[(4, 0)]);
+    check_confirmed(local, known, before, Step::Merge(Origins::Unknown));
+}
+
+#[test]
+fn a_copy_that_somebody_made_of_an_own_version_is_taken() {
+    let pull = Step::Pull(Reason::Changed);
+    check(NEVER, UNKNOWN, remote((2, ME), &[]), pull);
+}

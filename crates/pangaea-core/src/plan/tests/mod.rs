@@ -11,6 +11,7 @@ use crate::state::BaseFile;
 use crate::state::ContentKind;
 use crate::state::Format;
 use crate::state::LocalFile;
+use crate::state::Pending;
 use crate::state::Signing;
 use crate::version::ContentHash;
 use crate::version::VersionId;

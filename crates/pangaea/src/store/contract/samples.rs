@@ -22,6 +22,7 @@ use pangaea_core::state::Format;
 use pangaea_core::state::Local;
 use pangaea_core::state::LocalFile;
 use pangaea_core::state::Pending;
+use pangaea_core::state::Sent;
 use pangaea_core::state::Signing;
 use pangaea_core::version::ContentHash;
 use pangaea_core::version::VersionId;
@@ -87,7 +88,7 @@ pub(super) fn edited(content: &[u8]) -> Entry {
         pending: Some(Pending {
             sequence: 1,
             since_ms: 2,
-            attempts: 3,
+            sent: Sent::Deletes,
         }),
         ..Entry::default()
     }
