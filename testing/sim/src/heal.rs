@@ -79,6 +79,9 @@ impl World {
         for call in std::mem::take(&mut self.late_calls) {
             self.arrive_late(&call);
         }
+        for answer in std::mem::take(&mut self.late_answers) {
+            self.answer_late(answer)?;
+        }
         for number in self.sound() {
             let device = &mut self.devices[number];
             device.cut_off_until_ms = 0;
@@ -178,7 +181,10 @@ impl World {
                 }
                 steps += 1;
                 if steps > STEPS_TO_REST {
-                    return Err(format!("L-1: device {number} does not come to rest"));
+                    let waits: Vec<_> = self.devices[number].engine.delays().collect();
+                    return Err(format!(
+                        "L-1: device {number} does not come to rest, and waits for {waits:?}"
+                    ));
                 }
             }
         }

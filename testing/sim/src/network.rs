@@ -11,6 +11,7 @@ use pangaea_core::version::DeviceId;
 use crate::device::Job;
 use crate::device::Next;
 use crate::fault::Fault;
+use crate::header::Form;
 use crate::header::version_of;
 use crate::hub::Call;
 use crate::hub::Reply;
@@ -311,7 +312,7 @@ impl World {
         self.step_device(number)
     }
 
-    fn answer_late(&mut self, late: LateAnswer) -> Result<(), String> {
+    pub(crate) fn answer_late(&mut self, late: LateAnswer) -> Result<(), String> {
         let device = &mut self.devices[late.device];
         if device.life != late.life {
             return Ok(());
@@ -372,6 +373,7 @@ impl World {
             Slow::No
         };
         self.note_blind_delete(call);
+        self.note_untraced_delete(device, call);
         let reply = self.hub.handle(call, slow, self.now_ms);
         self.mark(&[4, device as u64, self.hub.changes()]);
         self.note(|| format!("the hub gets from device {device}: {}", told(call)));
@@ -399,6 +401,37 @@ impl World {
             self.oracle.wipe(lost, Excuse::Swept);
             self.oracle.blur();
         }
+    }
+
+    /// A delete that leaves nothing, or the sweep of an old stand-in for a deleted file, takes away what
+    /// somebody has no answer for yet: when that one looks, nothing tells it that the upload arrived.
+    fn note_untraced_delete(&mut self, deleter: usize, call: &Call) {
+        let Call::Delete { path, .. } = call else {
+            return;
+        };
+        let Some(object) = self.hub.object(path) else {
+            return;
+        };
+        let header = object.header.as_deref();
+        let tombstone = header.filter(|header| header.form == Form::Tombstone);
+        let mut gone = vec![version_of(object)];
+        gone.extend(tombstone.iter().flat_map(|it| it.ancestors.as_slice()));
+        let others = self.devices.iter().enumerate();
+        let others = others.filter(|(number, _)| *number != deleter);
+        let waiting: Vec<_> = others
+            .filter(|(_, device)| device.has_pending(path))
+            .map(|(_, device)| device.id())
+            .collect();
+        let past = self.hub.past(path).iter();
+        let past = past.filter_map(|was| was.object.as_ref());
+        let lines: Vec<_> = past
+            .filter(|object| {
+                let version = version_of(object);
+                gone.contains(&version) && waiting.contains(&version.device)
+            })
+            .flat_map(|object| crate::content::tokens(&object.bytes))
+            .collect();
+        self.oracle.note_untraced(path, lines);
     }
 
     /// What keeps a call from being carried out.
@@ -520,7 +553,7 @@ fn told(call: &Call) -> String {
             let version = header.as_ref().map(|header| header.version);
             let form = header.as_ref().map(|header| &header.form);
             let what = match form {
-                Some(crate::header::Form::Tombstone) => "bury",
+                Some(Form::Tombstone) => "bury",
                 _ => "store",
             };
             format!("{what} {path} {version:?} if {condition:?}")

@@ -1,5 +1,6 @@
 //! What people and other programs do in a world.
 
+use gaia::etag::ETag;
 use gaia::path::FilePath;
 use pangaea_core::plan::Condition;
 use pangaea_core::version::ContentHash;
@@ -16,6 +17,7 @@ use crate::header::version_of;
 use crate::hub::Call;
 use crate::hub::Reply;
 use crate::hub::Slow;
+use crate::oracle::Author;
 use crate::oracle::Edit;
 use crate::oracle::Excuse;
 use crate::oracle::Sight;
@@ -157,7 +159,7 @@ impl World {
         self.before.insert((number, path.clone()), before.clone());
         let edit = Edit {
             path: path.clone(),
-            author: Some(number),
+            author: Author::Device(number),
             token,
             sight,
             told,
@@ -196,6 +198,13 @@ impl World {
             Style::Free => self.looked.get(&path).cloned().flatten(),
             Style::Relay => on_hub.clone(),
         };
+        // What is torn was whole before, under the same tag.
+        let whole = there.as_ref().and_then(|there| {
+            let past = self.hub.past(&path).iter().rev();
+            let mut past = past.filter_map(|was| was.object.as_ref());
+            past.find(|was| was.tag == there.tag && was.tag == ETag::of(&was.bytes))
+        });
+        let whole = whole.map(|object| content(&object.bytes));
         let is_unanswered = self.devices.iter().any(|device| device.has_pending(&path));
         // By a clock that is fast, what is overwritten is newer than what the program writes.
         let hub_ms = (self.now_ms / 1_000).saturating_add_signed(self.settings.hub.skew_s) * 1_000;
@@ -217,7 +226,7 @@ impl World {
         self.note(|| format!("a stock program edits {path} (edit {token})"));
         let edit = Edit {
             path: path.clone(),
-            author: None,
+            author: Author::Stock,
             token,
             sight,
             told: Told::Saved,
@@ -243,7 +252,7 @@ impl World {
         }
         self.oracle.note(&edit, before, after.as_deref());
         let kept = after.as_deref().map(tokens).unwrap_or_default();
-        let wiped = on_hub.as_deref().map(tokens).unwrap_or_default();
+        let wiped = whole.or(on_hub).as_deref().map(tokens).unwrap_or_default();
         self.oracle
             .wipe(wiped.difference(&kept).copied(), Excuse::Overwritten);
         self.faults.note(crate::fault::Fault::ForeignWrite);
@@ -262,7 +271,7 @@ impl World {
         let token = self.oracle.new_token();
         let after = edited(path.as_str(), before, Deed::Append, token, &mut self.rng);
         let Some(bytes) = after else { return };
-        let tag = gaia::etag::ETag::of(&bytes);
+        let tag = ETag::of(&bytes);
         let header = Header {
             version: pangaea_core::version::VersionId::synthetic(self.now_ms / 1_000, tag.as_str()),
             ancestors: pangaea_core::state::Ancestors::default(),
@@ -275,7 +284,7 @@ impl World {
         };
         let edit = Edit {
             path: path.clone(),
-            author: None,
+            author: Author::Newer,
             token,
             sight: Sight::Recorded,
             told: Told::Saved,

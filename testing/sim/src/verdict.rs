@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use gaia::etag::ETag;
 use gaia::path::FilePath;
 use pangaea_core::version::ContentHash;
 
@@ -10,6 +11,9 @@ use crate::content::Token;
 use crate::content::tokens;
 use crate::header::Form;
 use crate::header::content;
+use crate::header::version_of;
+use crate::hub::Object;
+use crate::oracle::Excuse;
 use crate::oracle::is_copy;
 use crate::world::World;
 
@@ -86,25 +90,23 @@ impl World {
     }
 
     /// Paths that hold what only a newer program understands, or a torn upload whose writer's disk is
-    /// gone, so that nobody can repair it.
+    /// gone, so that nobody can repair it. Without a header nobody can even see it.
     fn stuck_paths(&mut self) -> BTreeSet<FilePath> {
         let mut stuck = BTreeSet::new();
         for (path, object) in self.hub.objects() {
-            let Some(header) = object.header.as_deref() else {
-                continue;
-            };
-            if header.form == Form::Newer {
+            let header = object.header.as_deref();
+            if header.is_some_and(|header| header.form == Form::Newer) {
                 stuck.insert(path.clone());
-            } else if header.digest != ContentHash::of(&object.bytes) {
+            } else if object.tag != ETag::of(&object.bytes) {
                 stuck.insert(path.clone());
-                self.oracle.note_torn();
+                self.oracle.excuse(Excuse::Torn);
             }
         }
         stuck
     }
 
     /// I-14: of n versions of a file at most n - 1 are copies.
-    fn check_copies(&self, on_hub: &Tree) -> Result<(), String> {
+    fn check_copies(&mut self, on_hub: &Tree) -> Result<(), String> {
         let mut copies: BTreeMap<&str, usize> = BTreeMap::new();
         for path in on_hub.keys().filter(|path| is_copy(path.as_str())) {
             *copies
@@ -113,13 +115,42 @@ impl World {
         }
         for (root, count) in copies {
             let edits = self.oracle.count_at(root);
-            if count >= edits.max(1) {
+            if count < edits.max(1) {
+                continue;
+            }
+            let versions = self.count_versions(root);
+            if count < edits + self.count_torn(root) {
+                self.oracle.excuse(Excuse::Torn);
+            } else if count < versions && self.oracle.is_rewound(root) {
+                self.oracle.excuse(Excuse::PutBack);
+            } else {
                 return Err(format!(
                     "I-14: {count} copies of {root} after {edits} edits"
                 ));
             }
         }
         Ok(())
+    }
+
+    /// How often a path with this root was torn without a header, so that nobody could know that this
+    /// is no version of it.
+    fn count_torn(&self, root: &str) -> usize {
+        let past = self.past_of(root);
+        past.filter(|object| object.header.is_none() && object.tag != ETag::of(&object.bytes))
+            .count()
+    }
+
+    /// How many versions the paths with this root ever had on the hub.
+    fn count_versions(&self, root: &str) -> usize {
+        let versions: BTreeSet<_> = self.past_of(root).map(version_of).collect();
+        versions.len()
+    }
+
+    fn past_of(&self, root: &str) -> impl Iterator<Item = &Object> {
+        let paths = self.paths.iter();
+        let paths = paths.filter(move |path| crate::oracle::root(path.as_str()) == root);
+        let past = paths.flat_map(|path| self.hub.past(path));
+        past.filter_map(|was| was.object.as_ref())
     }
 
     /// Where edits never crossed, there is exactly what was written last, and no copies.

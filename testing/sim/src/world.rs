@@ -20,6 +20,7 @@ use crate::hub::Hub;
 use crate::mutant::Planted;
 use crate::network::LateAnswer;
 use crate::network::Packet;
+use crate::oracle::Author;
 use crate::oracle::Edit;
 use crate::oracle::Excuse;
 use crate::oracle::Lineage;
@@ -111,13 +112,17 @@ pub fn play(schedule: &Schedule, planted: Planted, tracing: Trace) -> Report {
     planted.begin();
     let mut world = World::new(schedule, planted, tracing);
     let failure = world.live(&schedule.steps).err();
+    let mut excuses = world.oracle.used().clone();
+    if world.truth.recurred() > 0 {
+        excuses.insert(Excuse::Recurred, world.truth.recurred());
+    }
     Report {
         failure,
         digest: world.digest,
         trace: world.trace,
         faults: world.faults.struck(),
         deeds: world.deeds,
-        excuses: world.oracle.used().clone(),
+        excuses,
         edits: world.oracle.count(),
         requests: world.requests,
     }
@@ -388,7 +393,7 @@ impl World {
                 let after = phantom.shown.and_then(|hash| self.contents.get(&hash));
                 let edit = Edit {
                     path: phantom.path,
-                    author: Some(number),
+                    author: Author::Device(number),
                     token: self.oracle.new_token(),
                     sight: Sight::Unrecorded,
                     told: Told::Nothing,
@@ -464,7 +469,7 @@ impl World {
         }
         self.judged[number] = device.commits;
         let entries = device.stored_entries();
-        if device.engine.status().pending > entries.len() + 1 {
+        if device.engine.status().pending > device.engine.entries().len() {
             return Err(format!("device {number}: the journal grows without bound"));
         }
         // I-19: what is unsent is counted as such, also after a restart.

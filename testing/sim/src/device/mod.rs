@@ -271,10 +271,12 @@ impl Device {
         self.disk.history.len() + self.disk.logged
     }
 
-    /// Whether something is to be sent for `path`, or was sent and not answered.
+    /// Whether something is to be sent for `path`, or was sent and not answered, as far as the device
+    /// knows for sure.
     pub fn has_pending(&self, path: &FilePath) -> bool {
-        let entry = self.engine.entry(path);
-        entry.is_some_and(|entry| entry.pending.is_some())
+        let (in_memory, stored) = (self.engine.entry(path), self.disk.entries.get(path));
+        let mut entries = in_memory.into_iter().chain(stored);
+        entries.any(|entry| entry.pending.is_some())
     }
 
     /// Whether the device has exactly `content` at `path`, in memory and folder, and nothing is to

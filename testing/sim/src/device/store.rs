@@ -60,9 +60,7 @@ impl Device {
             self.lose_power(chance);
             return Stored::Lost;
         }
-        self.unflushed.clear();
         self.apply_commit(commit);
-        self.forget_doubts();
         if chance.strikes(Fault::CrashAfterCommit) {
             self.lose_power(chance);
             return Stored::Untold;
@@ -71,6 +69,8 @@ impl Device {
     }
 
     fn apply_commit(&mut self, commit: Commit) {
+        // The folder is made durable before what is said of it.
+        self.unflushed.clear();
         self.commits += 1;
         self.stored_in_life = self.life;
         self.disk.logged += commit.log.len();
@@ -99,6 +99,7 @@ impl Device {
         {
             self.disk.counters = Some(counters);
         }
+        self.forget_doubts();
     }
 
     /// Paths on which store, folder and hub agree again are in no doubt any more.
@@ -177,6 +178,21 @@ impl Device {
             return false;
         };
         self.replace_disk(image);
+        // What its user had edited and no scan had found yet is found now, under another name.
+        let edited = self
+            .disk
+            .folder
+            .iter()
+            .flatten()
+            .filter_map(|(path, shown)| {
+                let known = local_content(self.disk.entries.get(path));
+                (known != Some(*shown)).then(|| Phantom {
+                    path: path.clone(),
+                    known,
+                    shown: Some(*shown),
+                })
+            });
+        self.phantoms = edited.collect();
         true
     }
 

@@ -18,8 +18,16 @@ pub use self::lineage::Lineage;
 pub use self::truth::Truth;
 pub use self::truth::Who;
 
-/// Who made an edit: a device's number, or none for a program that is no replica.
-pub type Author = Option<usize>;
+/// Who made an edit. None knows what another saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Author {
+    /// The user of a device, by its number.
+    Device(usize),
+    /// A program that knows nothing of versions.
+    Stock,
+    /// A newer program.
+    Newer,
+}
 
 /// Whether a replica knows what the author of an edit saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +75,15 @@ pub enum Excuse {
     Unrecorded,
     /// A line came back that the dropping saw through an edit whose sight nobody could record.
     Doubtful,
+    /// A line came back that a delete took away, of which nothing is left on the hub, before the author
+    /// of what it deleted had an answer.
+    Untraced,
+    /// More copies than edits: on a hub that was set back, everybody who puts the same bytes back gives
+    /// them a name.
+    PutBack,
+    /// The same plain bytes came again, and a cache has them under their earlier version's name; or a
+    /// restored disk put an earlier version back, and a cache has the later one.
+    Recurred,
     /// A line came back at a path that a late duplicate, a backup or a restored disk brought back.
     Revived,
 }
@@ -118,9 +135,12 @@ pub struct Oracle {
     /// What each author knows of a path.
     known: BTreeMap<Author, Memory>,
     images: BTreeMap<Author, Memory>,
+    /// Lines that an author moved into a path.
+    brought: BTreeMap<(Author, FilePath), BTreeSet<Token>>,
     /// Lines that may be gone from everywhere, and why.
     wiped: BTreeMap<Token, Excuse>,
     revived: BTreeSet<FilePath>,
+    untraced: BTreeMap<FilePath, BTreeSet<Token>>,
     rewound: BTreeSet<FilePath>,
     phantoms: u32,
     is_inexact: bool,
@@ -146,9 +166,13 @@ impl Oracle {
             told,
         } = edit;
         let seen = tokens(before);
-        let mut learned = seen.clone();
-        for earlier in &seen {
-            if let Some(edit) = self.edits.get(earlier) {
+        let kept = after.map(tokens).unwrap_or_default();
+        // What the author brought from another file says nothing of what happened to this one.
+        let brought = self.brought.entry((*author, path.clone())).or_default();
+        let mut learned: BTreeSet<Token> = seen.difference(brought).copied().collect();
+        brought.extend(kept.difference(&seen).filter(|line| *line != token));
+        for earlier in learned.clone() {
+            if let Some(edit) = self.edits.get(&earlier) {
                 learned.extend(edit.past.iter().copied());
             }
         }
@@ -162,7 +186,7 @@ impl Oracle {
             path: path.clone(),
             root: root(path.as_str()).to_owned(),
             seen,
-            kept: after.map(tokens).unwrap_or_default(),
+            kept,
             past,
             sight: *sight,
             told: *told,
@@ -184,20 +208,22 @@ impl Oracle {
 
     /// An image of a device's disk is taken.
     pub fn take_image(&mut self, device: usize) {
-        let memory = self.known.get(&Some(device)).cloned();
-        self.images.insert(Some(device), memory.unwrap_or_default());
+        let memory = self.known.get(&Author::Device(device)).cloned();
+        self.images
+            .insert(Author::Device(device), memory.unwrap_or_default());
     }
 
     /// A device knows again what it knew when the image was taken, or nothing.
     pub fn go_back(&mut self, device: usize) {
-        let memory = self.images.get(&Some(device)).cloned();
-        self.known.insert(Some(device), memory.unwrap_or_default());
+        let memory = self.images.get(&Author::Device(device)).cloned();
+        self.known
+            .insert(Author::Device(device), memory.unwrap_or_default());
     }
 
     /// A device is another one from now on.
     pub fn forget(&mut self, device: usize) {
-        self.known.remove(&Some(device));
-        self.images.remove(&Some(device));
+        self.known.remove(&Author::Device(device));
+        self.images.remove(&Author::Device(device));
     }
 
     /// These lines may be gone from everywhere from now on.
@@ -212,9 +238,20 @@ impl Oracle {
         self.revived.insert(path.clone());
     }
 
-    /// A file stays torn.
-    pub fn note_torn(&mut self) {
-        *self.used.entry(Excuse::Torn).or_default() += 1;
+    /// A delete that leaves nothing took these lines away before their author had an answer.
+    pub fn note_untraced(&mut self, path: &FilePath, lines: impl IntoIterator<Item = Token>) {
+        self.untraced.entry(path.clone()).or_default().extend(lines);
+    }
+
+    /// An excuse is needed.
+    pub fn excuse(&mut self, excuse: Excuse) {
+        *self.used.entry(excuse).or_default() += 1;
+    }
+
+    /// Whether the hub was set back at a path with this root.
+    pub fn is_rewound(&self, root: &str) -> bool {
+        let mut rewound = self.rewound.iter();
+        rewound.any(|path| self::root(path.as_str()) == root)
     }
 
     /// Something happened that a relay leaves room for no more than for crossing edits.
@@ -293,11 +330,11 @@ impl Oracle {
         &mut self,
         path: &FilePath,
         current: &BTreeSet<Token>,
-        stranded: Author,
+        stranded: Option<usize>,
     ) -> Result<(), String> {
         let edits = &self.edits;
         let lasting = edits.iter().filter(|(_, edit)| {
-            let is_stranded = edit.author.is_some() && edit.author == stranded;
+            let is_stranded = stranded.map(Author::Device) == Some(edit.author);
             edit.path == *path && edit.told == Told::Saved && !is_stranded
         });
         for (id, edit) in lasting {
@@ -312,8 +349,11 @@ impl Oracle {
                     continue;
                 }
                 let crossed = others.clone().any(|(_, keeper)| !keeper.past.contains(id));
+                let untraced = self.untraced.get(path);
                 let excuse = if edit.sight == Sight::Unrecorded {
                     Excuse::Unrecorded
+                } else if edit.kept.is_empty() && untraced.is_some_and(|it| it.contains(token)) {
+                    Excuse::Untraced
                 } else if self.revived.contains(path) {
                     Excuse::Revived
                 } else if crossed {

@@ -44,11 +44,19 @@ pub struct Truth {
     rewound: BTreeSet<FilePath>,
     /// The greatest names that each device gave out: in its life at the moment, and before that.
     given: BTreeMap<usize, Given>,
-    /// What each name of a version stands for.
-    names: BTreeMap<(FilePath, VersionId), ContentHash>,
+    /// What each name of a version stands for, path by path: a conflict copy has the name of what it
+    /// is a copy of.
+    names: BTreeMap<VersionId, BTreeMap<FilePath, ContentHash>>,
+    /// How often [`super::Excuse::Recurred`] was needed.
+    recurred: u64,
 }
 
 impl Truth {
+    /// How often the same plain bytes came again under an earlier name.
+    pub fn recurred(&self) -> u64 {
+        self.recurred
+    }
+
     /// A device's disk was replaced: what it knew before does not bind it.
     pub fn forget(&mut self, device: usize) {
         self.bases.retain(|(other, _), _| *other != device);
@@ -87,8 +95,8 @@ impl Truth {
         if file.version.device.is_foreign() {
             return Ok(());
         }
-        let name = (path.clone(), file.version);
-        if let Some(known) = self.names.get(&name) {
+        let names = self.names.entry(file.version).or_default();
+        if let Some(known) = names.get(path) {
             if *known == file.content {
                 return Ok(());
             }
@@ -97,8 +105,9 @@ impl Truth {
                 file.version, who.device
             ));
         }
-        self.names.insert(name, file.content);
-        if file.version.device != who.id {
+        let is_copy = !names.is_empty() && names.values().all(|known| *known == file.content);
+        names.insert(path.clone(), file.content);
+        if file.version.device != who.id || is_copy {
             return Ok(());
         }
         let given = self.given.entry(who.device).or_insert(Given {
@@ -175,6 +184,17 @@ impl Truth {
             && found.at < *at
             && !self.rewound.contains(path)
         {
+            let bytes = found.object.as_ref().map(|object| &object.bytes);
+            let mut past = hub.past(path).iter();
+            if past.any(|was| {
+                let there = was.object.as_ref();
+                let is_again = was.at > *at && there.map(|object| &object.bytes) == bytes;
+                let went_back = was.at < found.at && there.map(version_of) == Some(*known);
+                is_again || went_back
+            }) {
+                self.recurred += 1;
+                return Ok(());
+            }
             return Err(format!(
                 "I-5: device {device} went back from {known} of {path} to {version}"
             ));
