@@ -5,6 +5,7 @@ use pangaea_core::io::ListedFile;
 use pangaea_core::io::Request;
 use pangaea_core::io::Response;
 use pangaea_core::plan::Condition;
+use pangaea_core::state::ANCESTORS_MAX;
 use pangaea_core::state::Base;
 use pangaea_core::state::LocalFile;
 use pangaea_core::state::Origin;
@@ -15,6 +16,8 @@ use pangaea_core::version::VersionId;
 
 use crate::device::Device;
 use crate::header::version_of;
+use crate::hub::Hub;
+use crate::oracle::Excuse;
 use crate::oracle::is_copy;
 use crate::world::World;
 
@@ -36,11 +39,16 @@ impl World {
                 base: Some(_),
                 theirs,
                 ..
-            } => self
-                .check_origin(device, path, theirs.version)
-                .map_err(|broken| format!("I-1: device {number}: {broken}"))?,
+            } => {
+                if let Err(broken) = self.check_origin(device, path, theirs.version) {
+                    if !is_outdone(device, path, theirs) {
+                        return Err(format!("I-1: device {number}: {broken}"));
+                    }
+                    self.oracle.excuse(Excuse::Outdone);
+                }
+            }
             Request::Apply { path, to, .. } => {
-                check_forward(device, path, to.as_ref())
+                check_forward(device, path, to.as_ref(), &self.hub)
                     .and_then(|()| self.check_own(number, path, to.as_ref()))
                     .map_err(|broken| format!("I-5: device {number}: {broken}"))?;
             }
@@ -134,6 +142,20 @@ impl World {
     }
 }
 
+/// Whether a version names as many ancestors as it can, and the base may have been among them: its
+/// device's later ones took its place. Then nothing tells that it did not come from the base.
+fn is_outdone(device: &Device, path: &FilePath, version: &LocalFile) -> bool {
+    let entry = device.engine.entry(path);
+    let Some(base) = entry.and_then(|entry| entry.base.version()) else {
+        return false;
+    };
+    let named = version.ancestors.as_slice();
+    let mut later = named
+        .iter()
+        .filter(|it| it.device == base.device && **it > base);
+    named.len() >= ANCESTORS_MAX && !named.contains(&base) && later.next().is_some()
+}
+
 /// What was refused for good: a request in a life of a device.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -183,7 +205,13 @@ impl Refusal {
 
 /// I-5: where the device has just what the hub had, something older that did not see it does not take
 /// its place unmerged: the hub was set back, and this may be all that is left of the newer version.
-fn check_forward(device: &Device, path: &FilePath, to: Option<&LocalFile>) -> Result<(), String> {
+/// Which of them is older is what the hub's past tells, and not their clocks alone.
+fn check_forward(
+    device: &Device,
+    path: &FilePath,
+    to: Option<&LocalFile>,
+    hub: &Hub,
+) -> Result<(), String> {
     let Some(entry) = device.engine.entry(path) else {
         return Ok(());
     };
@@ -198,7 +226,13 @@ fn check_forward(device: &Device, path: &FilePath, to: Option<&LocalFile>) -> Re
     let is_older = remote.origin == Origin::Header
         && remote.version <= base.version
         && !remote.ancestors.contains(&base.version);
-    if entry.is_clean() && is_taken && is_older {
+    let first_at = |version: VersionId| {
+        let mut past = hub.past(path).iter();
+        let found = past.find(|was| was.object.as_ref().map(version_of) == Some(version));
+        found.map(|was| was.at)
+    };
+    let was_later = first_at(remote.version) > first_at(base.version);
+    if entry.is_clean() && is_taken && is_older && !was_later {
         return Err(format!(
             "{path} goes back from {} to {}",
             base.version, remote.version

@@ -78,6 +78,9 @@ pub enum Excuse {
     /// A line came back that a delete took away, of which nothing is left on the hub, before the author
     /// of what it deleted had an answer.
     Untraced,
+    /// A file that was made anew is merged by the version before it: it names as many ancestors as it
+    /// can, so nobody can tell that it is not one of them.
+    Outdone,
     /// More copies than edits: on a hub that was set back, everybody who puts the same bytes back gives
     /// them a name.
     PutBack,

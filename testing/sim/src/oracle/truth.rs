@@ -185,13 +185,12 @@ impl Truth {
             && !self.rewound.contains(path)
         {
             let bytes = found.object.as_ref().map(|object| &object.bytes);
-            let mut past = hub.past(path).iter();
-            if past.any(|was| {
-                let there = was.object.as_ref();
-                let is_again = was.at > *at && there.map(|object| &object.bytes) == bytes;
-                let went_back = was.at < found.at && there.map(version_of) == Some(*known);
-                is_again || went_back
-            }) {
+            let mut later = hub.past(path).iter().filter(|was| was.at > *at);
+            let is_again =
+                later.any(|was| was.object.as_ref().map(|object| &object.bytes) == bytes);
+            let header = found.object.as_ref().and_then(|it| it.header.as_deref());
+            let went_back = header.is_some_and(|header| header.ancestors.contains(known));
+            if is_again || went_back {
                 self.recurred += 1;
                 return Ok(());
             }
