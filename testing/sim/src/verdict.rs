@@ -121,8 +121,10 @@ impl World {
             let versions = self.count_versions(root);
             if count < edits + self.count_torn(root) {
                 self.oracle.excuse(Excuse::Torn);
-            } else if count < versions && self.oracle.is_rewound(root) {
-                self.oracle.excuse(Excuse::PutBack);
+            } else if count < self.truth.contents_at(root)
+                || (count < versions && self.oracle.is_rewound(root))
+            {
+                self.oracle.excuse(Excuse::Remade);
             } else {
                 return Err(format!(
                     "I-14: {count} copies of {root} after {edits} edits"

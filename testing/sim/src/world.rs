@@ -85,7 +85,7 @@ pub(crate) struct World {
     pub(crate) late_answers: Vec<LateAnswer>,
     pub(crate) refused: Vec<Refusal>,
     pub(crate) oracle: Oracle,
-    truth: Truth,
+    pub(crate) truth: Truth,
     pub(crate) lineage: Lineage,
     /// How many commits of each device were judged.
     judged: Vec<u64>,

@@ -81,9 +81,9 @@ pub enum Excuse {
     /// A file that was made anew is merged by the version before it: it names as many ancestors as it
     /// can, so nobody can tell that it is not one of them.
     Outdone,
-    /// More copies than edits: on a hub that was set back, everybody who puts the same bytes back gives
-    /// them a name.
-    PutBack,
+    /// More copies than edits: what a merge made lost in its turn; or on a hub that was set back,
+    /// everybody who put the same bytes back gave them a name.
+    Remade,
     /// The same plain bytes came again, and a cache has them under their earlier version's name; or a
     /// restored disk put an earlier version back, and a cache has the later one.
     Recurred,

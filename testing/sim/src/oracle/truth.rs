@@ -57,6 +57,18 @@ impl Truth {
         self.recurred
     }
 
+    /// How many contents the paths with this root ever had, conflict copies not counted.
+    pub fn contents_at(&self, root: &str) -> usize {
+        let named = self.names.values().flatten();
+        let contents: BTreeSet<_> = named
+            .filter(|(path, _)| {
+                super::root(path.as_str()) == root && !super::is_copy(path.as_str())
+            })
+            .map(|(_, content)| content)
+            .collect();
+        contents.len()
+    }
+
     /// A device's disk was replaced: what it knew before does not bind it.
     pub fn forget(&mut self, device: usize) {
         self.bases.retain(|(other, _), _| *other != device);
