@@ -359,8 +359,11 @@ impl World {
         for (path, content) in lost {
             if let Some(bytes) = self.contents.get(&content) {
                 let mut lost = crate::content::tokens(bytes);
-                if let Some(left) = left.get(root(path.as_str())) {
-                    lost.retain(|line| !left.contains(line));
+                let root = root(path.as_str());
+                if let Some(left) = left.get(root) {
+                    // What was dropped once is dropped there too, when it hears of that.
+                    let oracle = &self.oracle;
+                    lost.retain(|line| !left.contains(line) || oracle.was_dropped(root, *line));
                 }
                 self.oracle.wipe(lost, Excuse::DiskLost);
             }

@@ -273,6 +273,12 @@ impl Oracle {
         self.rewound.insert(path.clone());
     }
 
+    /// Whether an edit of a file with this root, or of a copy of it, ever dropped the line.
+    pub fn was_dropped(&self, root: &str, line: Token) -> bool {
+        let mut edits = self.edits.values();
+        edits.any(|edit| edit.root == root && edit.dropped(line))
+    }
+
     /// How many edits there were.
     pub fn count(&self) -> usize {
         self.edits.len()
