@@ -19,6 +19,7 @@ use crate::header::version_of;
 use crate::hub::Hub;
 use crate::oracle::Excuse;
 use crate::oracle::is_copy;
+use crate::oracle::root;
 use crate::world::World;
 
 impl World {
@@ -232,7 +233,13 @@ fn check_forward(
         found.map(|was| was.at)
     };
     let was_later = first_at(remote.version) > first_at(base.version);
-    if entry.is_clean() && is_taken && is_older && !was_later {
+    // A copy beside it has the newer one's bytes.
+    let is_kept = device.engine.entries().iter().any(|(copy, kept)| {
+        let is_beside = is_copy(copy.as_str()) && root(copy.as_str()) == root(path.as_str());
+        let file = kept.local.file();
+        is_beside && file.is_some_and(|file| file.content == base.content)
+    });
+    if entry.is_clean() && is_taken && is_older && !was_later && !is_kept {
         return Err(format!(
             "{path} goes back from {} to {}",
             base.version, remote.version

@@ -102,6 +102,7 @@ impl Engine {
         let Some(theirs) = file_of(&remote) else {
             return Next::Again;
         };
+        let merged = self.without_double(path, merged, &ours, &theirs);
         if let Some(side) = merged.copy {
             let loser = if side == Side::Ours { &ours } else { &theirs };
             match self.conflict_copy(path, loser, now_ms) {
@@ -228,6 +229,29 @@ impl Engine {
                 || entry.local.ancestors().contains(&loser.version)
                 || entry.base.includes(&loser.version)
         })
+    }
+
+    /// Where one of two versions is to take the path and the other a name beside it, and the first has a
+    /// copy there already, the other takes the path: nothing is kept twice (I-14).
+    fn without_double(
+        &self,
+        path: &FilePath,
+        merged: Merged,
+        ours: &LocalFile,
+        theirs: &LocalFile,
+    ) -> Merged {
+        let (Keep::Side(winner), Some(loser)) = (merged.keep, merged.copy) else {
+            return merged;
+        };
+        let content = match winner {
+            Side::Ours => ours.content,
+            Side::Theirs => theirs.content,
+        };
+        let is_beside = self.copies_beside(path).any(|(_, entry)| {
+            let file = entry.local.file();
+            file.is_some_and(|file| file.content == content)
+        });
+        if is_beside { keep_side(loser) } else { merged }
     }
 
     /// Whether copies of `path` are on their way: one of them may be what would be made anew.

@@ -167,3 +167,20 @@ fn what_is_kept_comes_after_all_that_the_other_came_from() {
     };
     assert!(file.ancestors.contains(&earlier), "{:?}", file.ancestors);
 }
+
+#[test]
+fn what_is_kept_beside_the_file_does_not_take_its_place_too() {
+    let (a, theirs) = (path("a.bin"), remote("theirs", NOW, &[]));
+    let mut harness = Harness::new();
+    harness.write_through(
+        &path("a (conflict 020202 2023-11-14 22.13.20.000Z).bin"),
+        "mine",
+    );
+    harness.write(&a, "mine");
+    let (push, _) = harness.ask();
+    harness.answer(push, Response::ConditionFailed(None));
+    let id = merging(&mut harness, &theirs);
+    harness.answer(id, Response::Merged(KEEP_OURS));
+    let (_, at, to) = copied(&mut harness);
+    assert_eq!((at, to.content), (a, new("theirs").content));
+}
