@@ -7,6 +7,7 @@ use pangaea_core::io::Response;
 use pangaea_core::plan::Condition;
 use pangaea_core::state::ANCESTORS_MAX;
 use pangaea_core::state::Base;
+use pangaea_core::state::Local;
 use pangaea_core::state::LocalFile;
 use pangaea_core::state::Origin;
 use pangaea_core::state::Remote;
@@ -85,7 +86,9 @@ impl World {
             matches!(&entry.remote, Remote::File(remote) if remote.version == to.version);
         // One that is newer than what a program without versions wrote over it looks like news to all.
         let is_older = entry.base.version().is_none_or(|base| to.version < base);
+        // Where it never had anything, it is a conflict copy that somebody made of it.
         let is_past = is_older
+            && entry.local != Local::Never
             && entry.local.version() != Some(to.version)
             && self.lineage.knows(path, to.version);
         if !is_pulled || !is_past || self.replaced.contains(&number) {
