@@ -79,8 +79,8 @@ impl Ancestors {
         let mut devices: Vec<DeviceId> = self.0.iter().map(|version| version.device).collect();
         devices.sort_unstable();
         devices.dedup();
-        // The parents, of which there are two at most, stay in any case.
-        let is_crowded = devices.len() + 2 > ANCESTORS_MAX;
+        // The parents, and what was perhaps sent since the base, stay in any case: six at most.
+        let is_crowded = devices.len() + 6 > ANCESTORS_MAX;
         self.0.len() < ANCESTORS_MAX || !(is_crowded || self.0.iter().any(is_outdone))
     }
 

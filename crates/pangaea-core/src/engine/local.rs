@@ -21,6 +21,9 @@ use crate::state::ProblemKind;
 use crate::state::Sent;
 use crate::version::VersionId;
 
+/// So many versions that were perhaps sent since the base are named whatever else there is to name.
+const SENT_NAMED_MAX: usize = 4;
+
 impl Engine {
     /// The device now has this content at `path`. Returns the version that it became; the caller
     /// may be told "saved" as soon as the next commit is stored.
@@ -197,7 +200,15 @@ impl Engine {
         if self.is_unsent(path) || planted(Bug::UnsentAncestors) {
             return ancestors;
         }
+        // What was perhaps sent since the base is known by nothing else when it shows up on the hub.
+        let is_sent = |it: &&VersionId| it.device == version.device && !entry.base.includes(it);
+        let sent = ancestors
+            .as_slice()
+            .iter()
+            .filter(is_sent)
+            .take(SENT_NAMED_MAX);
         let newest = std::iter::once(version).chain(entry.base.version());
+        let newest = newest.chain(sent.copied());
         Ancestors::descend(newest, ancestors.as_slice().iter().copied())
     }
 
