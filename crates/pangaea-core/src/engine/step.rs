@@ -161,6 +161,8 @@ impl Engine {
             return Next::Done;
         };
         let file = file.clone();
+        // What was seen before it is sent says nothing of the hub after that.
+        entry.remote = Remote::AsBase;
         if let Some(pending) = &mut entry.pending {
             pending.sent = pending.sent.max(Sent::Edits);
         }
