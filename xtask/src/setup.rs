@@ -16,15 +16,26 @@ pub const NGINX_PROGRAM: &str = "/usr/sbin/nginx";
 pub fn run() -> Result<()> {
     debian_packages()?;
     cargo_deny()?;
-    stock_client("stacks", "@stacks/storage")?;
-    stock_client("blockstack", "blockstack")?;
+    wasm_bindgen()?;
+    packages(
+        "testing/kit/clients/stacks",
+        "the stock client @stacks/storage",
+    )?;
+    packages(
+        "testing/kit/clients/blockstack",
+        "the stock client blockstack",
+    )?;
+    packages(
+        "testing/sim-web/browser",
+        "playwright-core, which drives Chromium",
+    )?;
     schemathesis()
 }
 
 fn debian_packages() -> Result<()> {
     // rclone and nginx are what the benchmarks measure against; wrk and curl are what they measure the hub with. The
-    // tests of power cuts record what a process does to its files with strace.
-    let mut wanted = vec!["rclone", "wrk", "curl", "strace"];
+    // tests of power cuts record what a process does to its files with strace. Chromium is the browser.
+    let mut wanted = vec!["rclone", "wrk", "curl", "strace", "chromium"];
     // Any of its packages will do.
     let brings_nginx = !Path::new(NGINX_PROGRAM).is_file();
     if brings_nginx {
@@ -107,25 +118,43 @@ fn cargo_deny() -> Result<()> {
         return Ok(());
     }
     println!("installing cargo-deny, which checks licences, sources and advisories");
-    let mut install = with_arguments(cargo(), &["install", "cargo-deny", "--locked"]);
-    // It runs for a second at a time: building it fast matters more than its speed.
+    call(with_arguments(quick_install("cargo-deny"), &["--locked"]))
+}
+
+/// The program makes of a module what a browser can load; it must be of the library's version.
+fn wasm_bindgen() -> Result<()> {
+    let version = output(with_arguments(program("wasm-bindgen"), &["--version"]));
+    if version.is_ok_and(|text| text.trim().ends_with(web::WASM_BINDGEN_VERSION)) {
+        println!("wasm-bindgen: there");
+        return Ok(());
+    }
+    println!("installing wasm-bindgen, which makes modules for the browser");
+    // Not locked: its lock file may name crates that a mirror of the registry has not got yet.
+    let version = ["--version", web::WASM_BINDGEN_VERSION];
+    call(with_arguments(quick_install("wasm-bindgen-cli"), &version))
+}
+
+/// Installs a program that runs for a second at a time: building it fast matters more than its speed.
+fn quick_install(package: &str) -> Command {
+    let mut install = with_arguments(cargo(), &["install", package]);
     install
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    call(install)
+    install
 }
 
-fn stock_client(folder: &str, package: &str) -> Result<()> {
-    let folder = root().join("testing/kit/clients").join(folder);
+/// Installs what the lock file of a folder names, without running any of it.
+fn packages(folder: &str, what: &str) -> Result<()> {
+    let folder = root().join(folder);
     let wanted = read(&folder.join("package-lock.json"))?;
     // npm leaves no trace of its own that says which lock file a folder was made from.
     let stamp = folder.join("node_modules/.made-from-lock.json");
     if stamp.is_file() && read(&stamp)? == wanted {
-        println!("stock client {package}: there");
+        println!("{what}: there");
         return Ok(());
     }
-    println!("installing the stock client {package}, which the tests talk to the hub with");
+    println!("installing {what}");
     let mut install = program("npm");
     install
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])

@@ -1,14 +1,15 @@
-//! `cargo xtask web`: the crates meant for the browser build for `wasm32-unknown-unknown`.
+//! `cargo xtask web`: checks the crates meant for the browser build for `wasm32-unknown-unknown`, and plays the
+//! simulator in Chromium, where everything must happen as it does here.
 //!
 //! The standard library for that target comes from rustup when it is installed there, and otherwise from Debian's second
 //! Rust toolchain, whose sources cargo builds along.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::cargo::{cargo, output, program, run as call, target_dir};
+use crate::cargo::{cargo, output, program, root, run as call, target_dir};
 
 /// The target of the browser build.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -16,30 +17,117 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// The crates that build for it, without their default features.
 const CRATES: [&str; 3] = ["gaia", "pangaea-core", "pangaea"];
 
+/// The version of the library, which the program must have as well.
+pub const WASM_BINDGEN_VERSION: &str = "0.2.130";
+
 /// Debian's packages for the second way, which stand beside rustup's toolchain and do not disturb it.
 pub const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
-/// Checks the crates for the browser.
+/// How many seeds are played in the browser.
+const SEEDS: u32 = 500;
+
+/// Checks the crates for the browser, and plays the simulator there.
 pub fn run() -> Result<()> {
-    let mut command = if rustup_has_target() {
-        let mut command = cargo();
-        command.arg("check");
-        command
-    } else if debian_has_toolchain() {
-        debian_check()?
-    } else {
-        bail!(
-            "no standard library for {TARGET}: `rustup target add {TARGET}`, or install Debian's {}",
-            DEBIAN_PACKAGES.join(" ")
-        );
-    };
-    command.args(["--target", TARGET, "--no-default-features"]);
+    check()?;
+    replay()
+}
+
+fn check() -> Result<()> {
+    let mut command = cargo_for_the_web("check")?;
+    command.arg("--no-default-features");
     // What is only checked need not be fast: without this, macros and build scripts would be optimised as for the tests.
     command.args(["--config", r#"profile.dev.package."*".opt-level=0"#]);
     for name in CRATES {
         command.args(["--package", name]);
     }
     call(command)
+}
+
+/// A command of cargo for the browser's target.
+fn cargo_for_the_web(verb: &str) -> Result<Command> {
+    let mut command = if rustup_has_target() {
+        let mut command = cargo();
+        command.args([verb, "--target-dir"]).arg(web_dir()?);
+        command
+    } else if debian_has_toolchain() {
+        debian_cargo(verb)?
+    } else {
+        bail!(
+            "no standard library for {TARGET}: `rustup target add {TARGET}`, or install Debian's {}",
+            DEBIAN_PACKAGES.join(" ")
+        );
+    };
+    command.args(["--target", TARGET]);
+    Ok(command)
+}
+
+/// Two compilers must not share a target directory: each would undo the other's work.
+fn web_dir() -> Result<PathBuf> {
+    Ok(target_dir()?.join("web"))
+}
+
+/// Plays schedules and seeds natively and in Chromium, and compares the digests of all that happened.
+fn replay() -> Result<()> {
+    let module = build_simulator()?;
+    let mut schedules: Vec<PathBuf> = std::fs::read_dir(root().join("testing/sim/schedules"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    schedules.sort();
+    let mut node = program("node");
+    node.arg(root().join("testing/sim-web/browser/replay.mjs"))
+        .arg(module)
+        .args(["0", &SEEDS.to_string()])
+        .args(&schedules);
+    let there = output(node)?;
+    let mut there = there.lines().map(serde_json::from_str::<String>);
+    let mut next = || {
+        there
+            .next()
+            .context("the browser said too little")?
+            .context("the browser said something else")
+    };
+    let here = simulate(&["--seeds", &SEEDS.to_string()])?;
+    let digest = here.lines().find_map(|line| line.strip_prefix("digest: "));
+    same("the seeds", digest.unwrap_or(&here), &next()?)?;
+    for schedule in &schedules {
+        let name = schedule.display().to_string();
+        let here = simulate(&["--replay", &name, "--digest"])?;
+        same(&name, here.trim(), &next()?)?;
+    }
+    println!(
+        "{SEEDS} seeds and {} schedules of the simulator: in the browser as here",
+        schedules.len()
+    );
+    Ok(())
+}
+
+fn same(what: &str, here: &str, there: &str) -> Result<()> {
+    ensure!(
+        here == there,
+        "{what}: {here} here, and {there} in the browser"
+    );
+    Ok(())
+}
+
+fn simulate(arguments: &[&str]) -> Result<String> {
+    let mut command = cargo();
+    command.args("run --quiet --profile sim --package pangaea-sim --".split(' '));
+    command.args(arguments);
+    output(command)
+}
+
+/// Builds the module for the browser, and returns the folder that it is in.
+fn build_simulator() -> Result<PathBuf> {
+    let mut build = cargo_for_the_web("build")?;
+    build.args(["--profile", "sim", "--package", "pangaea-sim-web"]);
+    call(build)?;
+    let module = web_dir()?.join("simulator");
+    let mut bind = program("wasm-bindgen");
+    bind.args(["--target", "web", "--no-typescript", "--out-dir"])
+        .arg(&module)
+        .arg(web_dir()?.join(TARGET).join("sim/pangaea_sim_web.wasm"));
+    call(bind)?;
+    Ok(module)
 }
 
 /// Tells whether rustup's toolchain can build for the browser by itself.
@@ -55,12 +143,11 @@ fn debian_has_toolchain() -> bool {
         .all(|path| Path::new(path).is_file())
 }
 
-fn debian_check() -> Result<Command> {
+fn debian_cargo(verb: &str) -> Result<Command> {
     let mut command = program("/usr/bin/cargo");
-    // Two compilers must not share a target directory: each would undo the other's work.
     command
-        .args(["check", "-Z", "build-std=std,panic_abort", "--target-dir"])
-        .arg(target_dir()?.join("web"))
+        .args([verb, "-Z", "build-std=std,panic_abort", "--target-dir"])
+        .arg(web_dir()?)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTC", "/usr/bin/rustc")
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld")

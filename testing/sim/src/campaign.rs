@@ -31,6 +31,8 @@ pub struct Tally {
     pub excuses: BTreeMap<Excuse, u64>,
     /// Seeds that broke a promise, and which.
     pub failures: Vec<(u64, String)>,
+    /// A digest of all that happened, in whatever order the seeds were played.
+    pub digest: u64,
 }
 
 impl Tally {
@@ -44,6 +46,7 @@ impl Tally {
 
     fn count(&mut self, seed: u64, report: Report) {
         self.seeds += 1;
+        self.digest ^= report.digest;
         self.edits += report.edits as u64;
         self.requests += report.requests;
         for (fault, count) in report.faults {
@@ -63,6 +66,7 @@ impl Tally {
     /// Adds another tally.
     pub fn add(&mut self, other: Self) {
         self.seeds += other.seeds;
+        self.digest ^= other.digest;
         self.steps += other.steps;
         self.edits += other.edits;
         self.requests += other.requests;
@@ -103,6 +107,7 @@ impl fmt::Display for Tally {
             self.requests,
             self.failures.len()
         )?;
+        writeln!(f, "digest: {:016x}", self.digest)?;
         let mut promises: BTreeMap<&str, u64> = BTreeMap::new();
         for (_, failure) in &self.failures {
             *promises.entry(crate::shrink::promise(failure)).or_default() += 1;
