@@ -317,6 +317,7 @@ fn outcome_of(
             let refusal = Refusal {
                 status: code,
                 retry_after_ms: None,
+                is_whole: true,
                 body,
             };
             let bytes_max = session.info.max_upload_bytes();

@@ -36,6 +36,8 @@ pub(super) enum Call {
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) retry_after_ms: Option<u64>,
+    /// False: the words broke off, or are too long for a hub's.
+    pub(super) is_whole: bool,
     pub(super) body: ErrorBody,
 }
 
@@ -64,7 +66,8 @@ impl Refusal {
             | StatusCode::TOO_MANY_REQUESTS => self.unreachable(),
             // Nothing that concerns the whole bucket is refused for good: what answers may be
             // something in between, and no file is to be set aside for that.
-            status if status.is_client_error() && !matches!(call, Call::Hub) => {
+            // What broke off may have been about a file that is not there, which is no refusal.
+            status if status.is_client_error() && self.is_whole && !matches!(call, Call::Hub) => {
                 HubError::Refused { message: words }
             }
             _ => self.unreachable(),
@@ -232,9 +235,22 @@ mod tests {
         let refusal = Refusal {
             status,
             retry_after_ms: Some(7),
+            is_whole: true,
             body: ErrorBody::parse(body.as_bytes()),
         };
         refusal.into_error(call)
+    }
+
+    #[test]
+    fn what_breaks_off_is_no_refusal() {
+        let refusal = Refusal {
+            status: StatusCode::NOT_FOUND,
+            retry_after_ms: None,
+            is_whole: false,
+            body: ErrorBody::default(),
+        };
+        let error = refusal.into_error(CHANGE);
+        assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
     }
 
     #[test]

@@ -326,12 +326,12 @@ impl Answer {
     pub(super) async fn refusal(self) -> Refusal {
         let status = self.status();
         let retry_after_ms = failure::retry_after_ms(self.headers());
-        // The code says enough if the words cannot be had.
-        let body = self.bytes(ERROR_BODY_BYTES_MAX).await.unwrap_or_default();
+        let body = self.bytes(ERROR_BODY_BYTES_MAX).await.ok();
         Refusal {
             status,
             retry_after_ms,
-            body: ErrorBody::parse(&body),
+            is_whole: body.is_some(),
+            body: ErrorBody::parse(&body.unwrap_or_default()),
         }
     }
 
