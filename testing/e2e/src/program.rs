@@ -41,7 +41,7 @@ fn build() -> PathBuf {
     command
         .args(["build", "--quiet", "--workspace", "--bins", "--target-dir"])
         .arg(profile.parent().unwrap())
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        .current_dir(root());
     if profile.ends_with("release") {
         command.arg("--release");
     }
@@ -58,6 +58,14 @@ fn build() -> PathBuf {
     let status = command.status().unwrap();
     assert!(status.success(), "the programs cannot be built");
     profile.join(format!("pangaea{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Where the sources of this run are. Cargo takes two checkouts with one target directory for the same, so what was
+/// compiled in may name another one.
+fn root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(package).join("../..")
 }
 
 /// Where a process is run: a home of its own, and a place for what it prints.
