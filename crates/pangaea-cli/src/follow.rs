@@ -320,6 +320,8 @@ impl Follower<'_> {
         if !std::mem::take(&mut self.is_waiting) {
             return Ok(());
         }
+        // Whoever stops it now need not read that the hub cannot be reached.
+        self.report.last_error = None;
         self.tell(json!({ "event": "back" }), "the hub is back")
     }
 
