@@ -26,6 +26,11 @@ pub fn run() -> Result<()> {
     steps.step("simulator", || {
         passed(check("run --profile sim -p pangaea-sim -- --seeds 20000"))
     });
+    steps.step("planted bugs", || {
+        passed(check(
+            "run --profile sim -p pangaea-sim --features mutants -- --mutants --first --seeds 3000",
+        ))
+    });
     steps.finish()
 }
 

@@ -6,10 +6,10 @@
 //! In the embedded implementation a change is decided by `decide`, made durable by `log`, seen in
 //! `pending` from then on, and written to the database by `merge` soon after, with many others;
 //! `layer` is the value that goes from one to the next, `writer` the order of these steps. `paths`
-//! spares the database questions for what it does not have. `schema` and `sqlite` hold the tables and connections, `removals` what is remembered of deleted files,
-//! `list` the listing, `changes` the feed, `usage` what buckets hold, `copy` and `waiting` what is
-//! seen of it from outside. HTTP and file bodies above
-//! 64 KiB are not known here.
+//! spares the database questions for what it does not have. `schema` and `sqlite` hold the tables
+//! and connections, `removals` what is remembered of deleted files, `list` the listing, `changes`
+//! the feed, `usage` what buckets hold, `copy` and `waiting` what is seen of it from outside. HTTP
+//! and file bodies above 64 KiB are not known here.
 
 mod adopt;
 mod cache;
