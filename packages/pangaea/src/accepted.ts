@@ -1,0 +1,61 @@
+// Waiting until the hub has a file.
+
+import { PangaeaError } from "./errors.js";
+import type { Stop } from "./events.js";
+import type { Session } from "./session.js";
+
+/**
+ * Resolves when the hub has what was put to `path` last.
+ *
+ * @throws {PangaeaError} `refused` when the hub refuses it for good, and whatever else asking for it fails with.
+ */
+export function accepted(session: Session, path: string): Promise<void> {
+  const stops: Stop[] = [];
+  const ended = new Promise<void>((resolve, reject) => {
+    let isLooking = false;
+    let lookAgain = false;
+    const look = async () => {
+      lookAgain = true;
+      if (isLooking) {
+        return;
+      }
+      isLooking = true;
+      try {
+        while (lookAgain) {
+          lookAgain = false;
+          if (await isStored(session, path)) {
+            resolve();
+            return;
+          }
+        }
+      } catch (thrown) {
+        reject(thrown);
+      } finally {
+        isLooking = false;
+      }
+    };
+    const { listeners } = session;
+    const mine = (told: { path: string }) => void (told.path === path && look());
+    stops.push(
+      listeners.add("stored", mine),
+      listeners.add("change", mine),
+      listeners.add("problem", (problem) => void (problem.kind === "parked" && mine(problem))),
+      listeners.add("quiet", () => void look()),
+      // What was told while there was no host was not heard.
+      listeners.add("host", () => void look()),
+      listeners.add("ended", reject),
+    );
+    void look();
+  });
+  return ended.finally(() => stops.forEach((stop) => stop()));
+}
+
+async function isStored(session: Session, path: string): Promise<boolean> {
+  const there = (await session.call("list", path)).find((file) => file.path === path);
+  // What was deleted is not in the list; it is unsent until the hub knows.
+  const info = there ?? (await session.call("unsent")).find((file) => file.path === path);
+  if (info?.state === "parked") {
+    throw new PangaeaError("refused", info.problem?.message ?? `the hub refuses ${path}; it is kept on this device`);
+  }
+  return info === undefined || info.state === "stored";
+}

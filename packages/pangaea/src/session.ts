@@ -1,0 +1,246 @@
+// A bucket that is open in this page: its client, what the page itself notices, and who listens.
+
+import { Client } from "./client.js";
+import { PangaeaError } from "./errors.js";
+import { Listeners, type Stop } from "./events.js";
+import { functionsOf, mergeWith, policyFile, POLICY_PATH } from "./policies.js";
+import type { CallName, Calls, HostMessage, HostOptions } from "./protocol.js";
+import { Memory, persistOnce, room, type Evicted } from "./storage.js";
+import type { BucketEvents, BucketOptions, Put } from "./types.js";
+import type { Edit, ReplicaEvent } from "./wasm.js";
+
+/** How long events are collected before the status is told anew. */
+const STATUS_WAIT_MS = 100;
+
+/** What is told inside the package as well. */
+interface SessionEvents extends BucketEvents {
+  /** Another host answers: what happened in between may not have been told. */
+  host: HostMessage;
+  /** Nothing waits any more. */
+  quiet: undefined;
+  /** Nothing will be answered any more. */
+  ended: PangaeaError;
+}
+
+/** Everything behind a `Bucket`. */
+export class Session {
+  readonly database: string;
+  readonly listeners = new Listeners<SessionEvents>();
+  readonly #options: BucketOptions;
+  readonly #client: Client;
+  readonly #memory: Memory;
+  readonly #gone = new AbortController();
+  readonly #opened: Promise<void>;
+  #finishOpen: () => void = () => undefined;
+  #failOpen: (error: PangaeaError) => void = () => undefined;
+  #host: HostMessage | undefined;
+  #evicted: Evicted | undefined;
+  #status: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(database: string, options: BucketOptions) {
+    this.database = database;
+    this.#options = options;
+    this.#memory = new Memory(database);
+    this.#opened = new Promise((resolve, reject) => {
+      this.#finishOpen = resolve;
+      this.#failOpen = reject;
+    });
+    // Nobody waits for it when something else fails first.
+    this.#opened.catch(() => undefined);
+    const functions = functionsOf(options.policies ?? []);
+    this.#client = new Client(hostOptions(database, options), {
+      event: (event) => this.#heard(event),
+      host: (host) => this.#met(host),
+      broken: (error) => this.#broken(error),
+      merge: (input) => mergeWith(functions, input),
+      strategies: [...functions.keys()],
+    });
+  }
+
+  /** Finds or becomes the host. */
+  async begin(): Promise<void> {
+    const { worker, persist } = this.#options;
+    await this.#client.start(worker ?? typeof Worker === "function");
+    await this.#opened;
+    this.#followPage();
+    await this.#setPolicies();
+    if (persist !== false) {
+      // Not awaited: a browser may ask the person.
+      void persistOnce().catch(() => undefined);
+    }
+    void this.#checkRoom().catch(() => undefined);
+  }
+
+  /** Who the host is; known once `begin` has resolved. */
+  get host(): HostMessage {
+    return this.#host as HostMessage;
+  }
+
+  /** Has the host do something. */
+  call<K extends CallName>(call: K, ...args: Parameters<Calls[K]>): ReturnType<Calls[K]> {
+    return this.#client.call(call, ...args);
+  }
+
+  /** Stores edits, all of them or none. */
+  async edit(edits: Edit[]): Promise<Put[]> {
+    if (edits.length === 0) {
+      return [];
+    }
+    this.#memory.unsent(true);
+    try {
+      const versions = await this.call("edit", edits);
+      return edits.map(({ path }, index) => ({ path, version: versions[index] as string }));
+    } catch (thrown) {
+      if (thrown instanceof PangaeaError && thrown.quota) {
+        this.listeners.tell("storage", { ...(await room()), short: true });
+      }
+      throw thrown;
+    }
+  }
+
+  /** Adds a listener. What was found when the bucket was opened is told to it too. */
+  on<Name extends keyof BucketEvents>(name: Name, listener: (value: BucketEvents[Name]) => void): Stop {
+    const evicted = this.#evicted;
+    if (name === "evicted" && evicted !== undefined) {
+      queueMicrotask(() => (listener as (value: Evicted) => void)(evicted));
+    }
+    return this.listeners.add(name, listener);
+  }
+
+  /** Lets go of everything. */
+  async close(): Promise<void> {
+    this.#gone.abort();
+    clearTimeout(this.#status);
+    await this.#client.close();
+    this.listeners.tell("ended", new PangaeaError("closed", "the bucket was closed in this page; what was stored before is kept"));
+  }
+
+  #met(host: HostMessage): void {
+    const isFirst = this.#host === undefined;
+    this.#host = host;
+    const evicted = this.#memory.opened(host.device);
+    if (evicted !== undefined) {
+      this.#evicted = evicted;
+      this.listeners.tell("evicted", evicted);
+    }
+    if (isFirst) {
+      this.#finishOpen();
+    }
+    this.listeners.tell("host", host);
+    this.#statusSoon();
+  }
+
+  #broken(error: PangaeaError): void {
+    this.#failOpen(error);
+    this.listeners.tell("ended", error);
+    if (this.#host !== undefined) {
+      this.listeners.tell("problem", { kind: "failed", code: error.code, message: error.message });
+    }
+  }
+
+  #heard(event: ReplicaEvent): void {
+    switch (event.kind) {
+      case "changed":
+        this.listeners.tell("change", { path: event.path });
+        break;
+      case "stored":
+        this.listeners.tell("stored", { path: event.path, version: event.version });
+        break;
+      case "conflict": {
+        const { path, copy } = event;
+        this.listeners.tell("conflict", copy === undefined ? { path } : { path, copy });
+        break;
+      }
+      case "quiet":
+        this.listeners.tell("quiet", undefined);
+        void this.#noteUnsent();
+        break;
+      case "halted": {
+        const { question, message } = event;
+        this.listeners.tell("problem", { kind: "halted", question, message: message ?? `stopped: ${question}` });
+        break;
+      }
+      case "waiting":
+      case "paused":
+      case "parked":
+        this.listeners.tell("problem", event);
+        break;
+      case "failed":
+        // Another tab has taken over: nothing is wrong.
+        if (event.code !== "in-use") {
+          this.listeners.tell("problem", event);
+        }
+        break;
+      case "round":
+        break;
+    }
+    this.#statusSoon();
+  }
+
+  #statusSoon(): void {
+    if (this.#status !== undefined || !this.listeners.has("status")) {
+      return;
+    }
+    this.#status = setTimeout(() => {
+      this.#status = undefined;
+      // Closed in the meantime: nobody is there to be told.
+      this.call("status").then((status) => this.listeners.tell("status", status), () => undefined);
+    }, STATUS_WAIT_MS);
+  }
+
+  async #noteUnsent(): Promise<void> {
+    try {
+      this.#memory.unsent((await this.call("status")).pending > 0);
+    } catch {
+      // Closed in the meantime; the note errs on the side of "unsent".
+    }
+  }
+
+  /** Syncs when the page comes and goes, and when the network does. */
+  #followPage(): void {
+    const { signal } = this.#gone;
+    const sync = () => void this.call("sync").catch(() => undefined);
+    const network = (online: boolean) => void this.call("network", online).catch(() => undefined);
+    globalThis.addEventListener("online", () => network(true), { signal });
+    globalThis.addEventListener("offline", () => network(false), { signal });
+    // On hiding: what is stored is sent while there is time.
+    globalThis.document?.addEventListener("visibilitychange", sync, { signal });
+    globalThis.addEventListener("pagehide", () => {
+      this.#client.withdraw();
+      sync();
+    }, { signal });
+    globalThis.addEventListener("pageshow", () => this.#client.arrive(), { signal });
+  }
+
+  async #setPolicies(): Promise<void> {
+    const policies = this.#options.policies ?? [];
+    if (policies.length === 0) {
+      return;
+    }
+    const current = await this.call("read", POLICY_PATH);
+    const text = policyFile(policies, current && new TextDecoder().decode(current.content));
+    if (text !== undefined) {
+      await this.edit([{ path: POLICY_PATH, content: new TextEncoder().encode(text), type: "application/json" }]);
+    }
+  }
+
+  async #checkRoom(): Promise<void> {
+    const found = await room();
+    if (found.short) {
+      this.listeners.tell("storage", found);
+    }
+  }
+}
+
+function hostOptions(database: string, options: BucketOptions): Omit<HostOptions, "id"> {
+  const { hub, key, plain, name, wasm } = options;
+  return {
+    database,
+    hub,
+    key,
+    ...(plain === undefined ? {} : { plain }),
+    ...(name === undefined ? {} : { name }),
+    // A worker has another idea of what an address is relative to.
+    ...(wasm === undefined ? {} : { wasm: new URL(wasm, globalThis.location?.href).href }),
+  };
+}

@@ -1,0 +1,109 @@
+// What is around the database: whether the browser may take it away, how much room there is, and whether it was taken away.
+
+/** A tenth of the room is left. */
+const SHORT_OF_ROOM = 0.9;
+
+/** What is known of the room that the browser gives this origin. */
+export interface Room {
+  /** Bytes that are used by all of this origin. Undefined when the browser does not tell. */
+  usage?: number;
+  /** Bytes that it may use. */
+  quota?: number;
+  /** The browser takes nothing away by itself. */
+  persisted: boolean;
+  /** There is little room left. */
+  short: boolean;
+}
+
+/** What was found when a database had gone. */
+export interface Evicted {
+  /** The id of the device that was lost. The bucket has another one now. */
+  device: string;
+  /** When it was last known to be there, in milliseconds since 1970. */
+  seen: number;
+  /** Changes may have been lost that the hub had not got. */
+  unsent: boolean;
+}
+
+/** Asks how much room there is. */
+export async function room(): Promise<Room> {
+  const { storage } = navigator;
+  const persisted = (await storage?.persisted?.()) ?? false;
+  const { usage, quota } = (await storage?.estimate?.()) ?? {};
+  const known = usage !== undefined && quota !== undefined && quota > 0;
+  return {
+    ...(usage === undefined ? {} : { usage }),
+    ...(quota === undefined ? {} : { quota }),
+    persisted,
+    short: known && usage / quota > SHORT_OF_ROOM,
+  };
+}
+
+/** Asks the browser once for this origin not to take the data away. Some browsers ask the person. */
+export async function persistOnce(): Promise<void> {
+  const asked = "pangaea:persist-asked";
+  const { storage } = navigator;
+  if (storage?.persist === undefined || recall(asked) !== null || (await storage.persisted())) {
+    return;
+  }
+  keep(asked, "yes");
+  await storage.persist();
+}
+
+/** Remembers, outside of IndexedDB, that a database was there. */
+export class Memory {
+  readonly #name: string;
+  #device = "";
+
+  constructor(database: string) {
+    this.#name = `pangaea:${database}`;
+  }
+
+  /** Takes note of the device that the database has now. Tells when it had another one before: then it was taken away. */
+  opened(device: string): Evicted | undefined {
+    const before = this.#read();
+    this.#device = device;
+    if (before?.device === device) {
+      return undefined;
+    }
+    this.#write(false);
+    return before;
+  }
+
+  /** Takes note of whether there are changes that the hub has not got. */
+  unsent(unsent: boolean): void {
+    if (this.#device !== "" && this.#read()?.unsent !== unsent) {
+      this.#write(unsent);
+    }
+  }
+
+  #read(): Evicted | undefined {
+    try {
+      const { device, seen, unsent } = JSON.parse(recall(this.#name) ?? "") as Partial<Evicted>;
+      return typeof device === "string" ? { device, seen: Number(seen), unsent: unsent === true } : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #write(unsent: boolean): void {
+    keep(this.#name, JSON.stringify({ device: this.#device, seen: Date.now(), unsent } satisfies Evicted));
+  }
+}
+
+function recall(name: string): string | null {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    // There is none, or it is not allowed: nothing is remembered.
+    return null;
+  }
+}
+
+function keep(name: string, text: string): void {
+  try {
+    localStorage.setItem(name, text);
+  } catch {
+    // As above, or it is full.
+  }
+}
