@@ -25,6 +25,11 @@ pub fn run() -> Result<()> {
         "testing/kit/clients/blockstack",
         "the stock client blockstack",
     )?;
+    packages("packages", "TypeScript, which the npm package is written in")?;
+    packages(
+        "testing/browser",
+        "what the tests of the npm package use",
+    )?;
     packages(
         "testing/sim-web/browser",
         "playwright-core, which drives Chromium",
