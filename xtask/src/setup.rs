@@ -27,7 +27,7 @@ pub fn run() -> Result<()> {
     )?;
     packages("packages", "TypeScript, which the npm package is written in")?;
     packages(
-        "testing/browser",
+        "packages/browser-tests",
         "what the tests of the npm package use",
     )?;
     packages(
