@@ -25,7 +25,10 @@ pub fn run() -> Result<()> {
         "testing/kit/clients/blockstack",
         "the stock client blockstack",
     )?;
-    packages("packages", "TypeScript, which the npm package is written in")?;
+    packages(
+        "packages",
+        "TypeScript, which the npm package is written in",
+    )?;
     packages(
         "packages/browser-tests",
         "what the tests of the npm package use",

@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use globset::GlobBuilder;
-use globset::GlobMatcher;
 use serde_json::Map;
 use serde_json::Value;
 
@@ -107,10 +105,9 @@ impl fmt::Display for Encryption {
 }
 
 /// One rule: a pattern, and what it says of the paths that match.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     glob: String,
-    matcher: GlobMatcher,
     strategy: Option<Strategy>,
     encryption: Option<Encryption>,
     /// Fields that this version does not know, written back as they were.
@@ -129,14 +126,15 @@ impl Rule {
         if glob.len() > GLOB_BYTES_MAX {
             return Err(RuleError::GlobTooLong);
         }
-        let built = GlobBuilder::new(glob)
-            .literal_separator(true)
-            .backslash_escape(true)
-            .build();
-        let compiled = built.map_err(|error| RuleError::Glob(error.kind().to_string()))?;
+        if glob.starts_with('!') {
+            // To the matcher it would mean all other paths, which only confuses among rules.
+            return Err(RuleError::Glob(
+                "it begins with \"!\"; write \"\\!\"".to_owned(),
+            ));
+        }
+        fast_glob::validate(glob).map_err(|error| RuleError::Glob(error.to_string()))?;
         Ok(Self {
             glob: glob.to_owned(),
-            matcher: compiled.compile_matcher(),
             strategy: None,
             encryption: None,
             extra: Map::new(),
@@ -209,16 +207,6 @@ impl Rule {
     }
 }
 
-impl PartialEq for Rule {
-    fn eq(&self, other: &Self) -> bool {
-        // The matcher is made from the pattern.
-        self.glob == other.glob
-            && self.strategy == other.strategy
-            && self.encryption == other.encryption
-            && self.extra == other.extra
-    }
-}
-
 fn take_text(
     fields: &mut Map<String, Value>,
     name: &'static str,
@@ -283,7 +271,7 @@ impl Policy {
     fn first<'a, T>(&'a self, path: &str, of: impl Fn(&'a Rule) -> Option<&'a T>) -> Option<&'a T> {
         self.rules
             .iter()
-            .find_map(|rule| of(rule).filter(|_| rule.matcher.is_match(path)))
+            .find_map(|rule| of(rule).filter(|_| fast_glob::glob_match(&rule.glob, path)))
     }
 
     /// Reads a policy file.
@@ -504,7 +492,7 @@ mod tests {
         check_error(
             r#"{"rules":[{"glob":"a["}]}"#,
             &expect![[
-                r#"rule 1 of the policy (glob "a["): the pattern is wrong: unclosed character class; missing ']'"#
+                r#"rule 1 of the policy (glob "a["): the pattern is wrong: unclosed character class at byte 1; missing ']' (to match a literal '[', escape it as '\[' or '[[]')"#
             ]],
         );
         check_error(
