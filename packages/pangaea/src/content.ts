@@ -1,7 +1,7 @@
 // What an application puts and gets: text, JSON, bytes.
 
 import { PangaeaError } from "./errors.js";
-import type { Edit, FileData, FileState } from "./wasm.js";
+import type { Edit, FileData, FileState, Format } from "./wasm.js";
 
 /** A value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json | undefined };
@@ -17,6 +17,8 @@ export type Content = Uint8Array | ArrayBuffer | Blob | string | Json | object;
 export interface PutOptions {
   /** The media type. Without it: that of a Blob, JSON for values, otherwise told from the file's name and content. */
   type?: string;
+  /** How the hub is to hold it. What is left out stays as it was; for a new file the policy says it. */
+  format?: Partial<Format>;
 }
 
 /** A file as it is on this device. */
@@ -28,6 +30,8 @@ export class BucketFile {
   readonly version: string;
   /** Where it stands: on the hub, waiting, or refused by it. */
   readonly state: FileState;
+  /** How the hub holds it. */
+  readonly format: Format;
 
   constructor(path: string, data: FileData) {
     this.path = path;
@@ -35,6 +39,7 @@ export class BucketFile {
     this.type = data.type;
     this.version = data.version;
     this.state = data.state;
+    this.format = data.format;
   }
 
   /** The content as text (UTF-8; what is none becomes U+FFFD). */
@@ -64,7 +69,12 @@ export class BucketFile {
 export async function toEdit(path: string, content: Content, options: PutOptions = {}): Promise<Edit> {
   const [bytes, type] = await toBytes(path, content);
   const said = options.type ?? type;
-  return { path, content: bytes, ...(said === undefined || said === "" ? {} : { type: said }) };
+  return {
+    path,
+    content: bytes,
+    ...(said === undefined || said === "" ? {} : { type: said }),
+    ...(options.format === undefined ? {} : { format: options.format }),
+  };
 }
 
 async function toBytes(path: string, content: Content): Promise<[Uint8Array, string?]> {

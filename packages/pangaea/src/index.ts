@@ -21,5 +21,5 @@ export type { Stop } from "./events.js";
 export type { Merge, MergeFunction, Policy } from "./policies.js";
 export type { Evicted, Room } from "./storage.js";
 export type {
-  Choice, Conflict, FileInfo, FileState, HistoryEntry, LogRow, Question, Status,
+  Choice, Conflict, FileInfo, FileState, Format, HistoryEntry, LogRow, Question, Status,
 } from "./wasm.js";

@@ -233,13 +233,14 @@ export class Session {
 }
 
 function hostOptions(database: string, options: BucketOptions): Omit<HostOptions, "id"> {
-  const { hub, key, plain, name, wasm } = options;
+  const { hub, key, plain, name, association, wasm } = options;
   return {
     database,
     hub,
     key,
     ...(plain === undefined ? {} : { plain }),
     ...(name === undefined ? {} : { name }),
+    ...(association === undefined ? {} : { association }),
     // A worker has another idea of what an address is relative to.
     ...(wasm === undefined ? {} : { wasm: new URL(wasm, globalThis.location?.href).href }),
   };

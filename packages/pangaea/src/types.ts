@@ -19,6 +19,8 @@ export interface BucketOptions {
   worker?: boolean;
   /** How concurrent versions become one, and what is encrypted. They are kept in the bucket, for all devices. */
   policies?: readonly Policy[];
+  /** The word of another key that vouches for this one (an association token), for hubs that ask for it. */
+  association?: string;
   /** True: only what every Gaia hub can is used. For finding out whether a hub's accelerations are at fault. */
   plain?: boolean;
   /** False: the browser is not asked to keep the data for good. */

@@ -6,6 +6,16 @@
  */
 export type FileState = "stored" | "queued" | "parked";
 
+/** How the hub holds a file. */
+export interface Format {
+  /** Encrypted for the owner of the bucket, or not at all. */
+  encryption: "ecies" | "plain";
+  /** Whether the owner's signature is with it, in the stock client's way. */
+  signed: boolean;
+  /** What a stock client's reader gets. */
+  kind: "text" | "bytes";
+}
+
 /** What is known of a file without its content. */
 export interface FileInfo {
   path: string;
@@ -17,6 +27,7 @@ export interface FileInfo {
   /** When it was last changed, in milliseconds since 1970. */
   modified: number;
   state: FileState;
+  format: Format;
   /** Why it is not on the hub, when something is wrong. */
   problem?: { kind: string; message: string };
 }
@@ -70,6 +81,8 @@ export interface Status {
   device: string;
   /** Nothing waits, and nothing is under way. */
   clean: boolean;
+  /** This device has once had everything that was on the hub. Until then a file that is not here may be there. */
+  caughtUp: boolean;
 }
 
 /** One line of what happened. */
@@ -96,6 +109,8 @@ export interface Edit {
   path: string;
   content?: Uint8Array;
   type?: string;
+  /** What is left out stays as it was, or follows the policy. */
+  format?: Partial<Format>;
 }
 
 /** A file with its content. */
@@ -104,6 +119,7 @@ export interface FileData {
   type: string;
   version: string;
   state: FileState;
+  format: Format;
 }
 
 /** Two versions that a strategy of the application's own is to make one, the lesser version first. */
@@ -124,6 +140,7 @@ export interface OpenOptions {
   key: string;
   plain?: boolean;
   name?: string;
+  association?: string;
 }
 
 /** A device's copy of a bucket. Its methods that return no promise begin something or tell what is known. */
