@@ -7,6 +7,7 @@ use gaia::etag::ETag;
 use crate::mutant::Bug;
 use crate::mutant::planted;
 use crate::state::Base;
+use crate::state::BaseFile;
 use crate::state::Entry;
 use crate::state::Local;
 use crate::state::Origin;
@@ -242,17 +243,23 @@ fn is_suspect(entry: &Entry, remote: &RemoteFile) -> bool {
 fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
     !planted(Bug::PullBackwards)
         && remote.origin == Origin::Header
-        && entry.base.file().is_some_and(|base| {
-            remote.version <= base.version && !comes_after(remote, &base.version)
-        })
+        && entry
+            .base
+            .file()
+            .is_some_and(|base| remote.version <= base.version && !comes_after(remote, base))
 }
 
-/// Whether the fetched file says that it came after `earlier`: it names it, or something that a program
-/// without versions wrote later, which came after all that the hub had before.
-fn comes_after(remote: &RemoteFile, earlier: &VersionId) -> bool {
+/// Whether the fetched file says that it came after the base: it names it, or something that a program
+/// without versions wrote later, which came after all that the hub had before. Of two such writes the
+/// hub's clock alone says which was later, however far that is from the clocks of devices.
+fn comes_after(remote: &RemoteFile, base: &BaseFile) -> bool {
+    let is_nameless = |version: &&VersionId| version.device.is_foreign();
+    let known = std::iter::once(&base.version).chain(base.ancestors.as_slice());
+    let known = known.filter(is_nameless).map(|version| version.clock).max();
     let mut ancestors = remote.ancestors.as_slice().iter();
     ancestors.any(|version| {
-        version == earlier || (version.device.is_foreign() && version.clock >= earlier.clock)
+        let is_later = version.clock >= base.version.clock && Some(version.clock) > known;
+        *version == base.version || (version.device.is_foreign() && is_later)
     })
 }
 
@@ -273,7 +280,7 @@ fn have_base_in_common(entry: &Entry, remote: &RemoteFile, own: Own) -> bool {
         .iter()
         .filter(|version| version.device == own.device && !entry.base.includes(version));
     let sent = entry.pending.as_ref().map(|pending| pending.sent);
-    if sent == Some(Sent::Deletes) {
+    if sent == Some(Sent::Unnamed) {
         return false;
     }
     let seen = &remote.ancestors;

@@ -417,7 +417,7 @@ const fn sent_code(sent: Sent) -> u32 {
     match sent {
         Sent::Nothing => 0,
         Sent::Edits => 1,
-        Sent::Deletes => 2,
+        Sent::Unnamed => 2,
     }
 }
 
@@ -426,7 +426,7 @@ const fn sent_from_code(code: u32) -> Sent {
     match code {
         0 => Sent::Nothing,
         1 => Sent::Edits,
-        _ => Sent::Deletes,
+        _ => Sent::Unnamed,
     }
 }
 

@@ -336,8 +336,9 @@ pub enum Sent {
     Nothing,
     /// Versions of the file, which whoever saw them names.
     Edits,
-    /// A delete too, which leaves nothing to name on some hubs.
-    Deletes,
+    /// Also what nobody need name who saw it: a delete, which leaves nothing on some hubs. Or nobody can
+    /// say whether the edit was made to what was being put into the folder when the power went.
+    Unnamed,
 }
 
 /// Why a path waits for somebody.
@@ -433,6 +434,12 @@ impl Entry {
             (Local::Never | Local::Deleted { .. }, Base::File(_))
             | (Local::File(_), Base::Unknown | Base::Gone { .. }) => false,
         }
+    }
+
+    /// What decides which change of the folder is due: the device's version, and the base.
+    pub(crate) fn standing(&self) -> (Option<VersionId>, Option<VersionId>, Option<ETag>) {
+        let base = &self.base;
+        (self.local.version(), base.version(), base.tag().cloned())
     }
 
     /// Whether nothing of it is worth remembering.

@@ -100,8 +100,10 @@ impl World {
             }
         }
         self.rest()?;
-        // Stand-ins for deleted files that are kept for a short time only go in the next hour.
-        self.now_ms += 60 * 60 * 1_000;
+        // Then stand-ins for deleted files go, by clocks that may have been set back since.
+        let set_back_ms = self.devices.iter().map(|device| device.set_back_ms).max();
+        let wait_ms = self.settings.tombstone_ms + set_back_ms.unwrap_or(0);
+        self.now_ms += wait_ms + 60 * 60 * 1_000;
         self.rest()?;
         self.idle()
     }

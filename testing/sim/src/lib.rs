@@ -6,10 +6,13 @@
 //!
 //! `rng` draws; `settings`, `fault`, `schedule` say what a seed expands into; `hub` is the reference
 //! hub and `header` what travels with a file; `device` is the model of a device and its shell;
-//! `world` plays the steps, `user` what people do, `network` carries requests, `heal` is calm before and after;
-//! `oracle` remembers what users did and what the hub had, `verdict` judges the end; `mutant` names
+//! `world` plays the steps, `user` what people do, `network` carries requests, `trouble` is what goes wrong with
+//! them, `accidents` all else that goes wrong, `heal` is calm before and after;
+//! `oracle` remembers what users did and what the hub had, `losses` tells it what nobody can be blamed for,
+//! `watch` judges requests and `verdict` the end; `mutant` names
 //! the planted bugs that must be caught; `shrink` makes failures small, `campaign` counts.
 
+mod accidents;
 pub mod campaign;
 pub mod content;
 pub mod device;
@@ -17,6 +20,7 @@ pub mod fault;
 pub mod header;
 mod heal;
 pub mod hub;
+mod losses;
 pub mod mutant;
 mod network;
 pub mod oracle;
@@ -25,6 +29,7 @@ pub mod rng;
 pub mod schedule;
 pub mod settings;
 pub mod shrink;
+mod trouble;
 mod user;
 mod verdict;
 mod watch;

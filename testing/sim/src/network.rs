@@ -5,19 +5,15 @@ use pangaea_core::io::Failure;
 use pangaea_core::io::Request;
 use pangaea_core::io::RequestId;
 use pangaea_core::io::Response;
-use pangaea_core::plan::Condition;
-use pangaea_core::version::DeviceId;
 
 use crate::device::Job;
 use crate::device::Next;
 use crate::fault::Fault;
 use crate::header::Form;
-use crate::header::version_of;
 use crate::hub::Call;
 use crate::hub::Reply;
 use crate::hub::Slow;
 use crate::mutant::Mutant;
-use crate::oracle::Excuse;
 use crate::regime::Regime;
 use crate::watch::Refusal;
 use crate::world::World;
@@ -326,33 +322,6 @@ impl World {
         self.step_device(number)
     }
 
-    /// A call arrives a second time.
-    pub(crate) fn arrive_late(&mut self, call: &Call) {
-        self.note(|| format!("the hub gets once more: {}", told(call)));
-        self.note_blind_delete(call);
-        let reply = self.hub.handle(call, Slow::No, self.now_ms);
-        if let (
-            Call::Put {
-                path,
-                header: Some(header),
-                condition: Some(Condition::Create),
-                ..
-            },
-            Reply::Stored(_),
-        ) = (call, reply)
-            && (self.untraced.contains(path) || !self.remembers(header.version.device))
-        {
-            self.oracle.revive(path);
-        }
-    }
-
-    /// Whether a device still has all that it ever knew, and tells: then it undoes late duplicates of
-    /// what it wrote.
-    fn remembers(&self, author: DeviceId) -> bool {
-        let mut sound = self.sound().into_iter();
-        sound.any(|number| self.devices[number].id() == author && !self.replaced.contains(&number))
-    }
-
     pub(crate) fn strikes(&mut self, fault: Fault) -> bool {
         self.faults.strikes(fault, &mut self.rng)
     }
@@ -374,6 +343,7 @@ impl World {
         };
         self.note_blind_delete(call);
         self.note_untraced_delete(device, call);
+        self.note_recurring(device, call);
         let reply = self.hub.handle(call, slow, self.now_ms);
         self.mark(&[4, device as u64, self.hub.changes()]);
         self.note(|| format!("the hub gets from device {device}: {}", told(call)));
@@ -386,163 +356,14 @@ impl World {
         }
         self.distort(reply)
     }
-
-    /// A stock hub deletes whatever is there, also what came after the sender looked.
-    fn note_blind_delete(&mut self, call: &Call) {
-        if let Call::Delete {
-            path,
-            condition: Some(tag),
-        } = call
-            && !self.hub.is_ours()
-            && let Some(object) = self.hub.object(path)
-            && object.tag != *tag
-        {
-            let lost = crate::content::tokens(&object.bytes);
-            self.oracle.wipe(lost, Excuse::Swept);
-            self.oracle.blur();
-        }
-    }
-
-    /// A delete that leaves nothing, or the sweep of an old stand-in for a deleted file, takes away what
-    /// somebody has no answer for yet: when that one looks, nothing tells it that the upload arrived.
-    fn note_untraced_delete(&mut self, deleter: usize, call: &Call) {
-        let Call::Delete { path, .. } = call else {
-            return;
-        };
-        let Some(object) = self.hub.object(path) else {
-            return;
-        };
-        let header = object.header.as_deref();
-        let tombstone = header.filter(|header| header.form == Form::Tombstone);
-        let mut gone = vec![version_of(object)];
-        gone.extend(tombstone.iter().flat_map(|it| it.ancestors.as_slice()));
-        let others = self.devices.iter().enumerate();
-        let others = others.filter(|(number, _)| *number != deleter);
-        let waiting: Vec<_> = others
-            .filter(|(_, device)| device.has_pending(path))
-            .map(|(_, device)| device.id())
-            .collect();
-        let past = self.hub.past(path).iter();
-        let past = past.filter_map(|was| was.object.as_ref());
-        let lines: Vec<_> = past
-            .filter(|object| {
-                let version = version_of(object);
-                gone.contains(&version) && waiting.contains(&version.device)
-            })
-            .flat_map(|object| crate::content::tokens(&object.bytes))
-            .collect();
-        self.oracle.note_untraced(path, lines);
-    }
-
-    /// What keeps a call from being carried out.
-    fn fail_before(&mut self, device: usize, call: &Call) -> Option<Reply> {
-        let is_cut_off = self.now_ms < self.devices[device].cut_off_until_ms;
-        if is_cut_off
-            || self.strikes(Fault::LostRequest)
-            || self.strikes(Fault::CaptivePortal)
-            || self.strikes(Fault::HubUnwell)
-        {
-            return Some(unwell(None));
-        }
-        if self.strikes(Fault::TooManyRequests) {
-            let wait = self.rng.below(40_000);
-            return Some(unwell((wait >= 20_000).then_some(wait)));
-        }
-        if self.strikes(Fault::SignedOut) {
-            return Some(Reply::Unauthorized);
-        }
-        match call {
-            Call::Put { bytes, .. } => {
-                if self.strikes(Fault::Busy) {
-                    return Some(Reply::Busy);
-                }
-                if self.strikes(Fault::CutUpload) {
-                    return Some(unwell(None));
-                }
-                if self.strikes(Fault::FalseCondition) {
-                    return Some(Reply::ConditionFailed(None));
-                }
-                if !bytes.is_empty() && self.strikes(Fault::Refused) {
-                    return Some(Reply::Refused);
-                }
-                None
-            }
-            Call::Delete { .. } => self.strikes(Fault::Busy).then_some(Reply::Busy),
-            Call::List { mark: Some(_) } => {
-                self.strikes(Fault::PageExpired).then_some(Reply::Expired)
-            }
-            Call::Changes { since: Some(_) } => {
-                self.strikes(Fault::CursorExpired).then_some(Reply::Expired)
-            }
-            Call::Get { .. } | Call::Head { .. } | Call::List { .. } | Call::Changes { .. } => None,
-        }
-    }
-
-    /// What a cache has for a path. It keeps a "not found" only where listings are never wrong: that a
-    /// file is gone is believed if a listing and a read agree (I-9), so a listing that lacks the file
-    /// and a read that denies it, both wrong at once, are beyond what is promised. It keeps no empty bodies: all of them
-    /// have one tag, so a kept tombstone could pass for a later one, and nobody could tell.
-    fn read_stale(&mut self, call: &Call, path: &FilePath) -> Option<Reply> {
-        if self.hub.is_ours() && self.rng.chance(30) {
-            self.note(|| format!("a cache knows of no {path}"));
-            return Some(Reply::NotFound);
-        }
-        let past = self.hub.past(path).iter();
-        let kept = past.filter_map(|was| was.object.clone());
-        let mut kept: Vec<_> = kept.filter(|object| !object.bytes.is_empty()).collect();
-        if kept.is_empty() {
-            return None;
-        }
-        let object = kept.swap_remove(self.rng.index(kept.len()));
-        self.note(|| format!("a cache answers for {path} with {}", version_of(&object)));
-        Some(match call {
-            Call::Head { .. } => Reply::Tag(object.tag),
-            _ => Reply::Object(object),
-        })
-    }
-
-    /// What goes wrong with a reply on its way back.
-    fn distort(&mut self, reply: Reply) -> Reply {
-        match reply {
-            Reply::Object(mut object) if object.header.is_some() && object.bytes.len() > 1 => {
-                if self.strikes(Fault::ShortBody) {
-                    object.bytes = object.bytes[..object.bytes.len() / 2].into();
-                }
-                Reply::Object(object)
-            }
-            Reply::Page(mut page) if !self.hub.is_ours() => {
-                if !page.entries.is_empty() && self.strikes(Fault::ListingGap) {
-                    let at = self.rng.index(page.entries.len());
-                    page.entries.swap_remove(at);
-                    if page.entries.is_empty() {
-                        // A page that shows nothing is not the last one for that.
-                        page.entries.push(None);
-                    }
-                }
-                if !page.entries.is_empty() && self.strikes(Fault::ListingRepeat) {
-                    let at = self.rng.index(page.entries.len());
-                    page.entries.push(page.entries[at].clone());
-                    page.entries.reverse();
-                }
-                if self.strikes(Fault::ListingEndless) {
-                    page.next = Some(1);
-                    if page.entries.is_empty() {
-                        page.entries.push(None);
-                    }
-                }
-                Reply::Page(page)
-            }
-            reply => reply,
-        }
-    }
 }
 
-fn unwell(retry_after_ms: Option<u64>) -> Reply {
+pub(crate) fn unwell(retry_after_ms: Option<u64>) -> Reply {
     Reply::Unwell { retry_after_ms }
 }
 
 /// A call in one line.
-fn told(call: &Call) -> String {
+pub(crate) fn told(call: &Call) -> String {
     match call {
         Call::Put {
             path,

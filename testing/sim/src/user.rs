@@ -193,18 +193,11 @@ impl World {
             return;
         }
         let there = self.hub.object(&path).cloned();
-        let on_hub = self.hub_content(&path);
         let seen = match self.settings.style {
             Style::Free => self.looked.get(&path).cloned().flatten(),
-            Style::Relay => on_hub.clone(),
+            Style::Relay => self.hub_content(&path),
         };
-        // What is torn was whole before, under the same tag.
-        let whole = there.as_ref().and_then(|there| {
-            let past = self.hub.past(&path).iter().rev();
-            let mut past = past.filter_map(|was| was.object.as_ref());
-            past.find(|was| was.tag == there.tag && was.tag == ETag::of(&was.bytes))
-        });
-        let whole = whole.map(|object| content(&object.bytes));
+        let wiped = self.lines_at(&path);
         let is_unanswered = self.devices.iter().any(|device| device.has_pending(&path));
         // By a clock that is fast, what is overwritten is newer than what the program writes.
         let hub_ms = (self.now_ms / 1_000).saturating_add_signed(self.settings.hub.skew_s) * 1_000;
@@ -252,7 +245,6 @@ impl World {
         }
         self.oracle.note(&edit, before, after.as_deref());
         let kept = after.as_deref().map(tokens).unwrap_or_default();
-        let wiped = whole.or(on_hub).as_deref().map(tokens).unwrap_or_default();
         self.oracle
             .wipe(wiped.difference(&kept).copied(), Excuse::Overwritten);
         self.faults.note(crate::fault::Fault::ForeignWrite);

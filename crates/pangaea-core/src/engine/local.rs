@@ -8,6 +8,7 @@ use crate::commit::Action;
 use crate::commit::Cause;
 use crate::commit::HistoryRow;
 use crate::commit::LogRow;
+use crate::conflict::is_copy;
 use crate::io::Choice;
 use crate::io::NewContent;
 use crate::mutant::Bug;
@@ -48,6 +49,7 @@ impl Engine {
         self.keep_replaced(path, Cause::Edited, now_ms);
         let ancestors = self.ancestors_of_next(path);
         let version = self.next_version(now_ms);
+        let is_of_either = self.unscanned.contains(path);
         self.update(path, |entry| {
             entry.local = Local::File(LocalFile {
                 content: new.content,
@@ -58,6 +60,11 @@ impl Engine {
             });
         });
         self.record_edit(path, Action::Edited, version, now_ms);
+        let entry = self.entries.get_mut(path).filter(|_| is_of_either);
+        if let Some(pending) = entry.and_then(|entry| entry.pending.as_mut()) {
+            // Made to what the device remembers, or to what was announced before the power went.
+            pending.sent = Sent::Unnamed;
+        }
         version
     }
 
@@ -181,7 +188,7 @@ impl Engine {
     }
 
     /// What the next local version replaces. An unsent version that nobody can have seen is left
-    /// out: it never existed for others. The base is always among them, however many edits were
+    /// out: it never existed for others, unless this is a conflict copy of it. The base is always among them, however many edits were
     /// made while the hub did not answer: what replaces it on the hub must name it.
     fn ancestors_of_next(&self, path: &FilePath) -> Ancestors {
         let Some(entry) = self.entries.get(path) else {
@@ -197,7 +204,8 @@ impl Engine {
             };
         };
         let ancestors = entry.local.ancestors();
-        if self.is_unsent(path) || planted(Bug::UnsentAncestors) {
+        let is_unseen = self.is_unsent(path) && !is_copy(path);
+        if is_unseen || planted(Bug::UnsentAncestors) {
             return ancestors;
         }
         // What was perhaps sent since the base is known by nothing else when it shows up on the hub.

@@ -232,7 +232,8 @@ impl Engine {
     }
 
     /// Where one of two versions is to take the path and the other a name beside it, and the first has a
-    /// copy there already, the other takes the path: nothing is kept twice (I-14).
+    /// copy there already, the other takes the path: nothing is kept twice (I-14). If both have one, that
+    /// would only put more names of the same into the world.
     fn without_double(
         &self,
         path: &FilePath,
@@ -243,10 +244,13 @@ impl Engine {
         let (Keep::Side(winner), Some(loser)) = (merged.keep, merged.copy) else {
             return merged;
         };
-        let content = match winner {
-            Side::Ours => ours.content,
-            Side::Theirs => theirs.content,
+        let (content, other) = match winner {
+            Side::Ours => (ours.content, theirs),
+            Side::Theirs => (theirs.content, ours),
         };
+        if self.has_copy(path, other) {
+            return merged;
+        }
         let is_beside = self.copies_beside(path).any(|(_, entry)| {
             let file = entry.local.file();
             file.is_some_and(|file| file.content == content)

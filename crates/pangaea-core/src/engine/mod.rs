@@ -385,7 +385,13 @@ impl Engine {
     /// Changes an entry and notes that it must be stored.
     fn update(&mut self, path: &FilePath, change: impl FnOnce(&mut Entry)) {
         let entry = self.entries.entry(path.clone()).or_default();
+        let announced_for = entry.applying.is_some().then(|| entry.standing());
         change(entry);
+        // What was announced and not done is not what would be done now: a user who does just that later
+        // means something else.
+        if announced_for.is_some_and(|before| before != entry.standing()) {
+            entry.applying = None;
+        }
         self.commit.entries.insert(path.clone());
     }
 

@@ -183,7 +183,7 @@ impl Engine {
         };
         let (version, ancestors) = (*version, ancestors.clone());
         if let Some(pending) = &mut entry.pending {
-            pending.sent = Sent::Deletes;
+            pending.sent = Sent::Unnamed;
         }
         Next::send(Request::Remove {
             path: path.clone(),
@@ -324,7 +324,7 @@ fn is_unconfirmed_delete(entry: &Entry) -> bool {
 /// What the hub may have when this was sent.
 pub(super) fn sent_with(local: &Local) -> Sent {
     match local {
-        Local::Never | Local::Deleted { .. } => Sent::Deletes,
+        Local::Never | Local::Deleted { .. } => Sent::Unnamed,
         Local::File(_) => Sent::Edits,
     }
 }

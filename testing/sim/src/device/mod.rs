@@ -111,6 +111,8 @@ pub struct Device {
     pub skew_ms: i64,
     /// By how much that was set forward in all.
     pub set_forward_ms: u64,
+    /// And by how much back.
+    pub set_back_ms: u64,
     /// Its requests are lost until then.
     pub cut_off_until_ms: u64,
     /// Its answers are lost until then.
@@ -179,6 +181,7 @@ impl Device {
             life: 0,
             skew_ms: drawn.skew_ms,
             set_forward_ms: 0,
+            set_back_ms: 0,
             cut_off_until_ms: 0,
             deaf_until_ms: 0,
             local_results: Vec::new(),
@@ -361,6 +364,7 @@ impl Device {
     pub fn set_clock(&mut self, skew_ms: i64) {
         let forward = skew_ms.saturating_sub(self.skew_ms);
         self.set_forward_ms += u64::try_from(forward).unwrap_or(0);
+        self.set_back_ms += u64::try_from(forward.saturating_neg()).unwrap_or(0);
         self.skew_ms = skew_ms;
     }
 

@@ -291,8 +291,11 @@ impl Hub {
             self.archived,
             path.file_name()
         );
-        // A name that gets too long keeps no history, as on a disk.
-        if let Ok(old) = path.with_file_name(&name) {
+        let hidden = path.with_file_name(&name);
+        let hidden =
+            hidden.or_else(|_| path.with_file_name(&format!(".history.{}", self.archived)));
+        // A short name fits where a longer one did.
+        if let Ok(old) = hidden {
             self.objects.insert(old, object);
         }
     }

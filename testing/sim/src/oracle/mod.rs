@@ -76,7 +76,7 @@ pub enum Excuse {
     /// A line came back that the dropping saw through an edit whose sight nobody could record.
     Doubtful,
     /// A line came back that a delete took away, of which nothing is left on the hub, before the author
-    /// of what it deleted had an answer.
+    /// of what it deleted had an answer; or before somebody heard of it who then found a late duplicate there.
     Untraced,
     /// A file that was made anew is merged by the version before it: it names as many ancestors as it
     /// can, so nobody can tell that it is not one of them.
@@ -84,8 +84,9 @@ pub enum Excuse {
     /// More copies than edits: what a merge made lost in its turn; or on a hub that was set back,
     /// everybody who put the same bytes back gave them a name.
     Remade,
-    /// The same plain bytes came again, and a cache has them under their earlier version's name; or a
-    /// restored disk put an earlier version back, and a cache has the later one.
+    /// The same plain bytes came again, and a cache has them under their earlier version's name: to who
+    /// read that, they were never away, also if they were written anew. Or a restored disk put an earlier
+    /// version back, and a cache has the later one.
     Recurred,
     /// A line came back at a path that a late duplicate, a backup or a restored disk brought back.
     Revived,
@@ -241,7 +242,8 @@ impl Oracle {
         self.revived.insert(path.clone());
     }
 
-    /// A delete that leaves nothing took these lines away before their author had an answer.
+    /// A delete that leaves nothing took these lines away before their author had an answer, or before
+    /// somebody heard of it who never will.
     pub fn note_untraced(&mut self, path: &FilePath, lines: impl IntoIterator<Item = Token>) {
         self.untraced.entry(path.clone()).or_default().extend(lines);
     }

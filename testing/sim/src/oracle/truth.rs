@@ -75,6 +75,21 @@ impl Truth {
         self.given.remove(&device);
     }
 
+    /// What a replaced disk knows: how far in the hub's history it is now.
+    pub fn remember(&mut self, device: usize, entries: &BTreeMap<FilePath, Entry>, hub: &Hub) {
+        for (path, entry) in entries {
+            let Some(version) = entry.base.file().map(|base| base.version) else {
+                continue;
+            };
+            let mut past = hub.past(path).iter().rev();
+            let found = past.find(|was| was.object.as_ref().map(version_of) == Some(version));
+            if let Some(found) = found {
+                self.bases
+                    .insert((device, path.clone()), (version, found.at));
+            }
+        }
+    }
+
     /// The hub was set back at this path: versions that it forgot may still be in some cache, and
     /// nothing tells that they are not the newest.
     pub fn rewind(&mut self, path: &FilePath) {

@@ -147,6 +147,57 @@ fn what_a_user_made_of_a_copy_is_still_that_copy() {
     assert!(is_done);
 }
 
+#[test]
+fn what_a_user_made_of_a_copy_before_it_was_sent_is_still_that_copy() {
+    let a = path("a.bin");
+    let (mut harness, id) = in_conflict(&a, &remote("theirs", NOW, &[]));
+    harness.answer(id, Response::Merged(KEEP_OURS));
+    let (id, copy, _) = copied(&mut harness);
+    harness.answer(id, Response::Applied);
+    harness.write(&copy, "mine and theirs");
+    let mut requests = Vec::new();
+    while let Some((id, request)) = harness.next() {
+        match &request {
+            Request::Merge { .. } => harness.answer(id, Response::Merged(KEEP_OURS)),
+            _ if request.path() == Some(&copy) => harness.answer(id, Response::Stored(tag("copy"))),
+            _ => {}
+        }
+        requests.push(request);
+    }
+    let pushes = requests
+        .iter()
+        .filter(|it| matches!(it, Request::Push { .. }));
+    let pushed: Vec<_> = pushes.filter_map(Request::path).collect();
+    assert_eq!(pushed, [&copy, &a], "no second copy is made: {requests:?}");
+}
+
+#[test]
+fn what_has_a_copy_already_does_not_take_the_path_for_it() {
+    let (a, theirs) = (path("a.bin"), remote("theirs", NOW, &[]));
+    let keep_theirs = Merged {
+        keep: Keep::Side(Side::Theirs),
+        copy: Some(Side::Ours),
+    };
+    let (mut harness, id) = in_conflict(&a, &theirs);
+    harness.answer(id, Response::Merged(keep_theirs));
+    let (id, _, ours) = copied(&mut harness);
+    assert_eq!(ours.content, new("mine").content);
+    harness.answer(id, Response::Applied);
+    let beside = crate::conflict::copy_path(&a, &theirs.version).unwrap();
+    harness.write(&beside, "theirs");
+    let taken = loop {
+        match harness.ask() {
+            (id, Request::Merge { .. }) => harness.answer(id, Response::Merged(keep_theirs)),
+            (id, Request::Push { path, .. }) if path != a => {
+                harness.answer(id, Response::Stored(tag(path.as_str())));
+            }
+            (_, Request::Apply { path, to, .. }) if path == a => break to,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(taken.map(|file| file.content), Some(new("theirs").content));
+}
+
 /// What is kept names all that what it replaces came from, or whoever has one of those in the base
 /// takes it for something unrelated.
 #[test]

@@ -8,9 +8,16 @@ type Stored = (Vec<(FilePath, Entry)>, Option<Counters>);
 /// An engine over a folder whose next request puts `text` of another device at `at`, and what is
 /// stored at that moment.
 fn about_to_pull(at: &FilePath, text: &str) -> (Harness, Stored) {
+    pulling(over_a_folder(), at, remote(text, NOW, &[]))
+}
+
+fn over_a_folder() -> Harness {
     let mut harness = Harness::new();
     harness.engine.options.local_files = LocalFiles::InFolder;
-    let theirs = remote(text, NOW, &[]);
+    harness
+}
+
+fn pulling(mut harness: Harness, at: &FilePath, theirs: RemoteFile) -> (Harness, Stored) {
     harness.list(vec![listed(at, &theirs.tag)]);
     let (id, request) = harness.ask();
     assert_eq!(request, Request::Fetch { path: at.clone() });
@@ -99,6 +106,65 @@ fn an_edit_that_gave_way_before_a_crash_is_in_history_after_it() {
     let history = after.engine.take_commit().history;
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].content, new("mine").content);
+}
+
+/// The user may have made it to what was just put into the folder, and seen deleted there what the
+/// base still has.
+#[test]
+fn an_edit_made_to_either_of_two_versions_is_merged_by_neither() {
+    let (a, mut harness) = (path("a.txt"), over_a_folder());
+    let first = harness.write_through(&a, "mine");
+    let theirs = remote("theirs", NOW + 1, &[first]);
+    let (before, stored) = pulling(harness, &a, theirs.clone());
+    let mut after = restarted(&before, stored);
+    after.engine.handle_local_write(&a, new("edited"), NOW);
+    after.engine.handle_folder_scanned();
+    let (push, request) = after.ask();
+    assert!(matches!(request, Request::Push { .. }), "{request:?}");
+    after.answer(push, Response::ConditionFailed(Some(theirs.tag.clone())));
+    let (fetch, _) = after.ask();
+    after.answer(fetch, Response::Fetched(Box::new(theirs)));
+    let (_, request) = after.ask();
+    let Request::Merge { base, .. } = request else {
+        panic!("{request:?}")
+    };
+    assert_eq!(base, None);
+}
+
+#[test]
+fn what_was_announced_for_another_state_is_no_longer_recognised() {
+    let (a, mut harness) = (path("a.txt"), over_a_folder());
+    harness.write_through(&a, "mine");
+    harness.list(Vec::new());
+    let (fetch, _) = harness.ask();
+    harness.answer(fetch, Response::Absent);
+    assert!(harness.next().is_none(), "it is announced first");
+    let (delete, request) = harness.ask();
+    assert!(
+        matches!(request, Request::Apply { to: None, .. }),
+        "{request:?}"
+    );
+    let full = Failure::Problem {
+        kind: ProblemKind::Device,
+        message: "the disk is full".to_owned(),
+        tag: None,
+    };
+    harness.answer(delete, Response::Failed(full));
+    let theirs = remote("theirs", NOW - 5_000, &[]);
+    harness.list(vec![listed(&a, &theirs.tag)]);
+    let (fetch, _) = harness.ask();
+    harness.answer(fetch, Response::Fetched(Box::new(theirs.clone())));
+    let (merge, request) = harness.ask();
+    assert!(matches!(request, Request::Merge { .. }), "{request:?}");
+    let kept = Merged {
+        keep: Keep::Side(Side::Ours),
+        copy: None,
+    };
+    harness.answer(merge, Response::Merged(kept));
+    harness.engine.handle_local_delete(&a, NOW);
+    let base = harness.engine.entry(&a).unwrap().base.version();
+    assert_eq!(base, Some(theirs.version), "the delete is the user's");
+    assert_eq!(harness.pending(), 1);
 }
 
 #[test]

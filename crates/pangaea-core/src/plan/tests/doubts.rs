@@ -193,7 +193,7 @@ fn what_may_be_made_of_something_that_was_sent_since_the_base_is_not_merged_by_i
         pending: Some(Pending {
             sequence: 1,
             since_ms: 0,
-            sent: Sent::Deletes,
+            sent: Sent::Unnamed,
         }),
         ..Entry::default()
     };
@@ -210,6 +210,14 @@ fn a_slow_clocks_successor_of_what_a_stock_program_wrote_is_no_step_back() {
     check_confirmed(local.clone(), known.clone(), successor(), pull);
     let before = remote((3, EVE), &[(4, 0)]);
     check_confirmed(local, known, before, Step::Merge(Origins::Unknown));
+}
+
+#[test]
+fn what_a_stock_program_wrote_before_the_base_makes_nothing_newer() {
+    // The hub's clock is ahead: by it, (7, 0) is later than the base, which came after (9, 0) there.
+    let (local, known) = (file((5, BOB), &[(9, 0)]), base((5, BOB), &[(9, 0)]));
+    let set_back = remote((3, EVE), &[(7, 0)]);
+    check_confirmed(local, known, set_back, Step::Merge(Origins::Unknown));
 }
 
 #[test]

@@ -7,7 +7,6 @@ use super::*;
 use crate::media::MediaType;
 use crate::policy::Encryption;
 use crate::state::Ancestors;
-use crate::state::BaseFile;
 use crate::state::ContentKind;
 use crate::state::Format;
 use crate::state::LocalFile;

@@ -88,7 +88,7 @@ pub(super) fn edited(content: &[u8]) -> Entry {
         pending: Some(Pending {
             sequence: 1,
             since_ms: 2,
-            sent: Sent::Deletes,
+            sent: Sent::Unnamed,
         }),
         ..Entry::default()
     }

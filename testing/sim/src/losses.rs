@@ -1,0 +1,143 @@
+//! What a call takes away on the hub, or brings back there, that no device could have known of: noted for
+//! the judge when it happens, line by line.
+
+use std::collections::BTreeSet;
+
+use gaia::etag::ETag;
+use gaia::path::FilePath;
+use pangaea_core::plan::Condition;
+use pangaea_core::version::DeviceId;
+
+use crate::content::Token;
+use crate::content::tokens;
+use crate::header::Form;
+use crate::header::content;
+use crate::header::version_of;
+use crate::hub::Call;
+use crate::hub::Reply;
+use crate::hub::Slow;
+use crate::network::told;
+use crate::oracle::Excuse;
+use crate::world::World;
+
+impl World {
+    /// A call arrives a second time.
+    pub(crate) fn arrive_late(&mut self, call: &Call) {
+        self.note(|| format!("the hub gets once more: {}", told(call)));
+        self.note_blind_delete(call);
+        let reply = self.hub.handle(call, Slow::No, self.now_ms);
+        if let (
+            Call::Put {
+                path,
+                header: Some(header),
+                condition: Some(Condition::Create),
+                ..
+            },
+            Reply::Stored(_),
+        ) = (call, reply)
+        {
+            let author = header.version.device;
+            if self.untraced.contains(path) || !self.remembers(author) {
+                self.oracle.revive(path);
+            }
+            self.note_unheard(path, author);
+        }
+    }
+
+    /// A late duplicate is at a path. Who has not heard that the file was deleted, and hears of the
+    /// duplicate instead, keeps what it has.
+    fn note_unheard(&mut self, path: &FilePath, author: DeviceId) {
+        let others = self.devices.iter().filter(|device| device.id() != author);
+        let kept = others.flat_map(|device| device.on_disk().filter(|(at, _)| *at == path));
+        let lines: Vec<_> = kept
+            .filter_map(|(_, content)| self.contents.get(&content))
+            .flat_map(|bytes| tokens(bytes))
+            .collect();
+        self.oracle.note_untraced(path, lines);
+    }
+
+    /// Whether a device still has all that it ever knew, and tells: then it undoes late duplicates of
+    /// what it wrote.
+    fn remembers(&self, author: DeviceId) -> bool {
+        let mut sound = self.sound().into_iter();
+        sound.any(|number| self.devices[number].id() == author && !self.replaced.contains(&number))
+    }
+
+    /// All lines that the hub has at a path. What is torn was whole before, under the same tag.
+    pub(crate) fn lines_at(&self, path: &FilePath) -> BTreeSet<Token> {
+        let Some(there) = self.hub.object(path) else {
+            return BTreeSet::new();
+        };
+        let past = self.hub.past(path).iter().rev();
+        let mut past = past.filter_map(|was| was.object.as_ref());
+        let whole = past.find(|was| was.tag == there.tag && was.tag == ETag::of(&was.bytes));
+        tokens(&content(&whole.unwrap_or(there).bytes))
+    }
+
+    /// Plain bytes that come again have the tag that they had. Who has them under an earlier version's
+    /// name, from a cache, replaces them without having seen who wrote them again.
+    pub(crate) fn note_recurring(&mut self, sender: usize, call: &Call) {
+        let Call::Put {
+            path,
+            condition: Some(Condition::Replace(tag)),
+            ..
+        } = call
+        else {
+            return;
+        };
+        let known = self.devices[sender].stored_entries().get(path);
+        let known = known.and_then(|entry| entry.base.version());
+        let there = self.hub.object(path).filter(|object| object.tag == *tag);
+        if there.is_some_and(|object| Some(version_of(object)) != known) {
+            let lines = self.lines_at(path);
+            self.oracle.wipe(lines, Excuse::Recurred);
+        }
+    }
+
+    /// A stock hub deletes whatever is there, also what came after the sender looked.
+    pub(crate) fn note_blind_delete(&mut self, call: &Call) {
+        if let Call::Delete {
+            path,
+            condition: Some(tag),
+        } = call
+            && !self.hub.is_ours()
+            && let Some(object) = self.hub.object(path)
+            && object.tag != *tag
+        {
+            let lost = self.lines_at(path);
+            self.oracle.wipe(lost, Excuse::Swept);
+            self.oracle.blur();
+        }
+    }
+
+    /// A delete that leaves nothing, or the sweep of an old stand-in for a deleted file, takes away what
+    /// somebody has no answer for yet: when that one looks, nothing tells it that the upload arrived.
+    pub(crate) fn note_untraced_delete(&mut self, deleter: usize, call: &Call) {
+        let Call::Delete { path, .. } = call else {
+            return;
+        };
+        let Some(object) = self.hub.object(path) else {
+            return;
+        };
+        let header = object.header.as_deref();
+        let tombstone = header.filter(|header| header.form == Form::Tombstone);
+        let mut gone = vec![version_of(object)];
+        gone.extend(tombstone.iter().flat_map(|it| it.ancestors.as_slice()));
+        let others = self.devices.iter().enumerate();
+        let others = others.filter(|(number, _)| *number != deleter);
+        let waiting: Vec<_> = others
+            .filter(|(_, device)| device.has_pending(path))
+            .map(|(_, device)| device.id())
+            .collect();
+        let past = self.hub.past(path).iter();
+        let past = past.filter_map(|was| was.object.as_ref());
+        let lines: Vec<_> = past
+            .filter(|object| {
+                let version = version_of(object);
+                gone.contains(&version) && waiting.contains(&version.device)
+            })
+            .flat_map(|object| tokens(&object.bytes))
+            .collect();
+        self.oracle.note_untraced(path, lines);
+    }
+}
