@@ -26,6 +26,10 @@ pub fn run() -> Result<()> {
     steps.step("simulator", || {
         passed(check("run --profile sim -p pangaea-sim -- --seeds 20000"))
     });
+    // Others each time; the first is printed, so that what they find can be played again.
+    steps.step("simulator, fresh seeds", || {
+        passed(check("run --profile sim -p pangaea-sim -- --seconds 60"))
+    });
     steps.step("planted bugs", || {
         passed(check(
             "run --profile sim -p pangaea-sim --features mutants -- --mutants --first --seeds 3000",

@@ -19,7 +19,8 @@ usage: pangaea-sim [--seed FIRST] [--seeds COUNT | --seconds N] [--threads N] [-
        pangaea-sim --mutants --seeds COUNT   the table of planted bugs; more with `--features mutants`;
                                              with --first, only the first seed that finds each
        pangaea-sim --seed N --digest         a number for all that happens
---show N: so many failures are shown. With --seconds and without --seed, the seeds are fresh ones; the first is printed.";
+--show N: so many failures are shown; --list: all failing seeds and the promise of each, a line each.
+With --seconds and without --seed, the seeds are fresh ones; the first is printed.";
 
 /// So many failures are shown in full.
 const SHOWN_MAX: usize = 3;
@@ -33,8 +34,19 @@ struct Arguments {
     planted: Planted,
     replay: Option<String>,
     show: Option<usize>,
+    listing: Listing,
     table: Table,
     what: What,
+}
+
+/// How failures are told.
+#[derive(Default, Clone, Copy, PartialEq)]
+enum Listing {
+    /// The first few, with how to play them again.
+    #[default]
+    Some,
+    /// All of them, a line each.
+    All,
 }
 
 /// How much of the table of planted bugs is wanted.
@@ -88,11 +100,16 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let tally = run(first, &arguments);
     let minutes = start.elapsed().as_secs_f64() / 60.0;
-    let shown = arguments.show.unwrap_or(SHOWN_MAX);
+    let shown = match arguments.listing {
+        Listing::Some => arguments.show.unwrap_or(SHOWN_MAX),
+        Listing::All => usize::MAX,
+    };
     for (seed, failure) in tally.failures.iter().take(shown) {
         println!("seed {seed}: {failure}");
-        println!("  replay: cargo run --release -p pangaea-sim -- --seed {seed} --trace");
-        println!("  shrunk: cargo run --release -p pangaea-sim -- --seed {seed} --shrink");
+        if arguments.listing == Listing::Some {
+            println!("  replay: cargo run --profile sim -p pangaea-sim -- --seed {seed} --trace");
+            println!("  shrunk: cargo run --profile sim -p pangaea-sim -- --seed {seed} --shrink");
+        }
     }
     print!("{tally}");
     #[allow(clippy::cast_precision_loss, reason = "for show")]
@@ -137,6 +154,7 @@ fn read_arguments() -> Option<Arguments> {
         match word.as_str() {
             "--mutants" => arguments.what = What::Mutants,
             "--first" => arguments.table = Table::First,
+            "--list" => arguments.listing = Listing::All,
             "--trace" => arguments.what = What::Trace,
             "--shrink" => arguments.what = What::Shrink,
             "--digest" => arguments.what = What::Digest,
