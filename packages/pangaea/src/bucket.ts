@@ -34,26 +34,27 @@ export async function openBucket(options: BucketOptions): Promise<Bucket> {
 
 /** A bucket's copy on this device, the same in all tabs. Made by `openBucket`. */
 export class Bucket {
-  readonly #session: Session;
+  /** @internal For the package's other entry points. */
+  readonly session: Session;
 
   /** @internal */
   constructor(session: Session) {
-    this.#session = session;
+    this.session = session;
   }
 
   /** The name of the database in IndexedDB. */
   get database(): string {
-    return this.#session.database;
+    return this.session.database;
   }
 
   /** The bucket's Gaia address. */
   get address(): string {
-    return this.#session.host.address;
+    return this.session.host.address;
   }
 
   /** The id of this device among those of the bucket. */
   get device(): string {
-    return this.#session.host.device;
+    return this.session.host.device;
   }
 
   /**
@@ -62,13 +63,13 @@ export class Bucket {
    * @throws {PangaeaError} `bad-path`, `bad-content`; `storage`: nothing was stored, the former content is kept.
    */
   async put(path: string, content: Content, options: PutOptions = {}): Promise<Put> {
-    const [put] = await this.#session.edit([await toEdit(path, content, options)]);
+    const [put] = await this.session.edit([await toEdit(path, content, options)]);
     return put as Put;
   }
 
   /** Reads a file from this device, in its latest version. Undefined: there is none. */
   async get(path: string): Promise<BucketFile | undefined> {
-    const data = await this.#session.call("read", path);
+    const data = await this.session.call("read", path);
     return data === undefined ? undefined : new BucketFile(path, data);
   }
 
@@ -78,12 +79,12 @@ export class Bucket {
    * @throws {PangaeaError} `bad-path`, `storage`.
    */
   async delete(path: string): Promise<void> {
-    await this.#session.edit([{ path }]);
+    await this.session.edit([{ path }]);
   }
 
   /** Lists the files whose path begins with `prefix`, in the order of their paths. */
   async list(prefix = ""): Promise<FileInfo[]> {
-    return this.#session.call("list", prefix);
+    return this.session.call("list", prefix);
   }
 
   /**
@@ -99,7 +100,7 @@ export class Bucket {
       put: (path, content, options) => void edits.set(path, toEdit(path, content, options)),
       delete: (path) => void edits.set(path, { path }),
     });
-    return this.#session.edit(await Promise.all(edits.values()));
+    return this.session.edit(await Promise.all(edits.values()));
   }
 
   /**
@@ -112,7 +113,7 @@ export class Bucket {
     let edits: Edit[] = [];
     let bytes = 0;
     const flush = async () => {
-      puts.push(...(await this.#session.edit(edits)));
+      puts.push(...(await this.session.edit(edits)));
       edits = [];
       bytes = 0;
     };
@@ -130,7 +131,7 @@ export class Bucket {
 
   /** Calls `listener` when a file whose path begins with `prefix` changes: here, in another tab, on another device. */
   watch(prefix: string, listener: (change: Change) => void): Stop {
-    return this.#session.listeners.add("change", (change) => {
+    return this.session.listeners.add("change", (change) => {
       if (change.path.startsWith(prefix)) {
         listener(change);
       }
@@ -139,7 +140,7 @@ export class Bucket {
 
   /** The versions that were replaced or deleted and are kept, newest first. */
   async history(path: string): Promise<HistoryEntry[]> {
-    return this.#session.call("history", path);
+    return this.session.call("history", path);
   }
 
   /**
@@ -148,12 +149,12 @@ export class Bucket {
    * @throws {PangaeaError} `absent`, `not-kept`.
    */
   async restore(path: string, version: string): Promise<Put> {
-    return { path, version: await this.#session.call("restore", path, version) };
+    return { path, version: await this.session.call("restore", path, version) };
   }
 
   /** Paths whose versions could not be made one. */
   async conflicts(): Promise<Conflict[]> {
-    return this.#session.call("conflicts");
+    return this.session.call("conflicts");
   }
 
   /**
@@ -162,7 +163,7 @@ export class Bucket {
    * @throws {PangaeaError} `no-conflict`.
    */
   async resolve(path: string, choice: Choice): Promise<void> {
-    return this.#session.call("resolve", path, choice);
+    return this.session.call("resolve", path, choice);
   }
 
   /**
@@ -171,32 +172,32 @@ export class Bucket {
    * @throws {PangaeaError} `refused`: the hub refuses it for good, it is kept on this device; `closed`.
    */
   async accepted(path: string): Promise<void> {
-    return accepted(this.#session, path);
+    return accepted(this.session, path);
   }
 
   /** How the bucket is doing. */
   async status(): Promise<Status> {
-    return this.#session.call("status");
+    return this.session.call("status");
   }
 
   /** The files that are not known to be on the hub. */
   async unsent(): Promise<FileInfo[]> {
-    return this.#session.call("unsent");
+    return this.session.call("unsent");
   }
 
   /** What happened last, newest first, at most `limit` lines. */
   async log(limit = 100): Promise<LogRow[]> {
-    return this.#session.call("log", limit);
+    return this.session.call("log", limit);
   }
 
   /** Says that what halted the sync is as it should be; it goes on. */
   async answer(question: Question): Promise<void> {
-    return this.#session.call("answer", question);
+    return this.session.call("answer", question);
   }
 
   /** Begins to send and to look for changes now; waits for nothing. Needed by nobody who has not been told to wait. */
   async sync(): Promise<void> {
-    return this.#session.call("sync");
+    return this.session.call("sync");
   }
 
   /** How much room there is for this origin's data. */
@@ -206,11 +207,11 @@ export class Bucket {
 
   /** Calls `listener` when something of this name happens. */
   on<Name extends keyof BucketEvents>(name: Name, listener: (value: BucketEvents[Name]) => void): Stop {
-    return this.#session.on(name, listener);
+    return this.session.on(name, listener);
   }
 
   /** Lets go of the bucket in this page. Other tabs go on; what is stored stays. */
   async close(): Promise<void> {
-    return this.#session.close();
+    return this.session.close();
   }
 }

@@ -101,8 +101,8 @@ export class Client {
     }
     this.withdraw();
     const closed = new Promise<void>((resolve) => (this.#closed = resolve));
-    if (this.#end === undefined) {
-      this.#own?.post({ type: "close" });
+    if (this.#end === undefined && this.#own !== undefined) {
+      this.#own.post({ type: "close" });
       await closed;
     }
     this.#finish(new PangaeaError("closed", "the bucket was closed in this page; what was stored before is kept"));

@@ -3,6 +3,7 @@
 import { Client } from "./client.js";
 import { PangaeaError } from "./errors.js";
 import { Listeners, type Stop } from "./events.js";
+import type { KeptBucket } from "./kept.js";
 import { functionsOf, mergeWith, policyFile, POLICY_PATH } from "./policies.js";
 import type { CallName, Calls, HostMessage, HostOptions } from "./protocol.js";
 import { Memory, persistOnce, room, type Evicted } from "./storage.js";
@@ -74,6 +75,11 @@ export class Session {
   /** Who the host is; known once `begin` has resolved. */
   get host(): HostMessage {
     return this.#host as HostMessage;
+  }
+
+  /** What a service worker needs to open the bucket. */
+  kept(): KeptBucket & { key: string } {
+    return hostOptions(this.database, this.#options);
   }
 
   /** Has the host do something. */

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { visit } from '../support/browser.mjs';
+import { openBucket, world } from '../support/world.mjs';
+
+test('an edit made offline survives a reload, and is sent when the hub is back', async (t) => {
+  const { hub, site, key, browser, device } = await world(t);
+  const tab = await (await browser()).open(site.url);
+  await hub.stop();
+
+  await openBucket(tab, { hub: hub.url, key });
+  await tab.evaluate(async () => {
+    await bucket.put('notes/a.json', { text: 'milk' });
+    await bucket.put('notes/b.txt', 'bread');
+    await bucket.put('bytes', new Uint8Array([0, 255, 7]));
+  });
+  assert.equal((await tab.evaluate(() => bucket.status())).pending, 3);
+
+  await visit(tab, site.url);
+  await openBucket(tab, { hub: hub.url, key });
+  const found = await tab.evaluate(async () => ({
+    json: (await bucket.get('notes/a.json')).json(),
+    text: (await bucket.get('notes/b.txt')).text(),
+    bytes: [...(await bucket.get('bytes')).bytes],
+    state: (await bucket.get('bytes')).state,
+    none: await bucket.get('nothing'),
+    list: (await bucket.list('notes/')).map(({ path }) => path),
+  }));
+  assert.deepEqual(found, {
+    json: { text: 'milk' }, text: 'bread', bytes: [0, 255, 7], state: 'queued', none: undefined, list: ['notes/a.json', 'notes/b.txt'],
+  });
+
+  await hub.start();
+  await tab.evaluate(() => Promise.all(['notes/a.json', 'notes/b.txt', 'bytes'].map((path) => bucket.accepted(path))));
+  const status = await tab.evaluate(() => bucket.status());
+  assert.deepEqual([status.pending, status.clean], [0, true]);
+
+  const other = await device();
+  await other.sync();
+  assert.equal(await other.cat('notes/a.json'), '{"text":"milk"}');
+  assert.equal(await other.cat('notes/b.txt'), 'bread');
+});
