@@ -18,21 +18,24 @@ const PROGRAM = process.env.PANGAEA_BIN ?? join(target, 'debug/pangaea');
 export class Hub {
   #process;
 
-  constructor(folder, port) {
+  constructor(folder, port, options) {
     this.folder = folder;
+    this.options = options;
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;
   }
 
-  static async start(folder) {
-    const hub = new Hub(join(folder, 'hub'), await freePort());
+  /** Starts a new one; `options` are more arguments of the program. */
+  static async start(folder, options = []) {
+    const hub = new Hub(join(folder, 'hub'), await freePort(), options);
     mkdirSync(hub.folder, { recursive: true });
     await hub.start();
     return hub;
   }
 
   async start() {
-    const child = spawn(PROGRAM, ['hub', '--listen', `127.0.0.1:${this.port}`, '--data', join(this.folder, 'data')], {
+    const where = ['--listen', `127.0.0.1:${this.port}`, '--data', join(this.folder, 'data')];
+    const child = spawn(PROGRAM, ['hub', ...where, ...this.options], {
       cwd: this.folder,
       env: { ...process.env, HOME: this.folder },
       stdio: ['ignore', 'ignore', 'pipe'],

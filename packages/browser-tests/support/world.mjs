@@ -10,10 +10,10 @@ import { Hub, Device } from './hub.mjs';
 import { serveSite } from './site.mjs';
 
 /** Makes a hub, a site and a key for a test. */
-export async function world(test, pages) {
+export async function world(test, pages, hubOptions) {
   const folder = mkdtempSync(join(tmpdir(), 'pangaea-browser-'));
   const key = randomBytes(32).toString('hex');
-  const [hub, site] = await Promise.all([Hub.start(folder), serveSite(pages)]);
+  const [hub, site] = await Promise.all([Hub.start(folder, hubOptions), serveSite(pages)]);
   const browsers = [];
   test.after(async () => {
     await Promise.all([hub.stop(), ...browsers.map((browser) => browser.kill())]);

@@ -51,7 +51,7 @@ export async function closeBucket(bucket: Bucket): Promise<void> {
  */
 export async function find(bucket: Bucket, path: string, secret: string, url: () => Promise<string>): Promise<Stored> {
   const refused = `getFile ${path} failed.`;
-  const name = hubPath(path, refused);
+  const { name } = hubPath(path, refused);
   const file = await read(bucket, name, refused);
   if (file !== undefined) {
     return fromReplica(file, secret);
@@ -102,8 +102,8 @@ export async function store(bucket: Bucket, refused: string, collect: (transacti
 /** Deletes a file; with its signature if it has one that was stored on its own. */
 export async function remove(bucket: Bucket, path: string, which: "file" | "file and signature"): Promise<void> {
   const refused = "Error deleting file from Gaia hub.";
-  const name = hubPath(path, refused);
-  const file = await row(bucket, name);
+  const { name } = hubPath(path, refused);
+  const file = await row(bucket, name, refused);
   if (file === undefined) {
     throw missing(refused, { message: "File does not exist", error: "DoesNotExist" });
   }
@@ -124,9 +124,14 @@ export async function names(bucket: Bucket): Promise<string[]> {
 }
 
 /** The file of this name, after the replica has caught up if it seems not to be there. */
-async function row(bucket: Bucket, name: string): Promise<FileInfo | undefined> {
+async function row(bucket: Bucket, name: string, refused: string): Promise<FileInfo | undefined> {
   const look = async () => (await bucket.list(name)).find(({ path }) => path === name);
   const found = await look();
+  if (found === undefined) {
+    await bucket.get(name).catch((thrown: unknown) => {
+      throw translate(thrown, refused);
+    });
+  }
   if (found !== undefined || (await bucket.history(name)).length > 0) {
     return found;
   }
@@ -161,12 +166,17 @@ async function read(bucket: Bucket, name: string, refused: string): Promise<Buck
   try {
     return await bucket.get(name);
   } catch (thrown) {
-    throw translate(thrown, refused);
+    // To the stock client the answer to reading such a path is none that it knows.
+    throw isBadPath(thrown) ? new Error(refused) : thrown;
   }
 }
 
 function translate(thrown: unknown, refused: string): unknown {
-  return thrown instanceof PangaeaError && thrown.code === "bad-path" ? badPath(refused) : thrown;
+  return isBadPath(thrown) ? badPath(refused, thrown.message) : thrown;
+}
+
+function isBadPath(thrown: unknown): thrown is PangaeaError {
+  return thrown instanceof PangaeaError && thrown.code === "bad-path";
 }
 
 function missing(message: string, body: unknown = "File not found"): DoesNotExist {

@@ -121,7 +121,7 @@ export class Storage {
     const when = settings.encrypt ? "encrypted" : "plain";
     checkSize(plannedSize(loaded, how), connection?.max_file_upload_size_megabytes, when);
     const refused = "Error when uploading to Gaia hub.";
-    const name = hubPath(path, refused);
+    const { name, shown } = hubPath(path, refused);
     const files = await prepare(name, loaded, how);
     const bucket = await this.bucket();
     await store(bucket, refused, (transaction) => {
@@ -130,7 +130,7 @@ export class Storage {
       }
     });
     const prefix = connection?.url_prefix ?? `${this.#session().hubUrl()}/`;
-    return `${prefix}${bucket.address}/${name}`;
+    return `${prefix}${bucket.address}/${shown}`;
   }
 
   /**
