@@ -117,6 +117,7 @@ async fn open_on(
         time: Arc::new(SystemTime),
         key,
         random: keys::random()?,
+        merges: None,
         mirror: Some(Arc::clone(&mirror)),
     };
     let replica = Replica::open(parts).await?;

@@ -38,7 +38,8 @@ pub enum Strategy {
     },
     /// Held until the application has decided.
     Ask,
-    /// A name that a newer version wrote: kept as it is, and treated like [`Strategy::KeepBoth`].
+    /// Any other name: a way to merge of the application's own. Where that is not known, it is treated
+    /// like [`Strategy::KeepBoth`].
     Other(String),
 }
 
@@ -68,7 +69,7 @@ impl Strategy {
 
     /// Tells whether merging needs the content of the common base.
     pub fn needs_base(&self) -> bool {
-        matches!(self, Self::Text | Self::Json { .. })
+        matches!(self, Self::Text | Self::Json { .. } | Self::Other(_))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod hub;
 #[cfg(all(feature = "mirror", unix))]
 pub mod mirror;
 pub mod replica;
+pub mod shared;
 pub mod store;
 pub mod time;
 pub mod wrap;

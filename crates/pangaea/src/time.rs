@@ -3,10 +3,12 @@
 
 use async_trait::async_trait;
 
+use crate::shared::Shared;
+
 /// A clock, and a way to wait.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-pub trait Time: Send + Sync {
+pub trait Time: Shared {
     /// Milliseconds since 1970, by this device's clock.
     fn now_ms(&self) -> u64;
 

@@ -141,6 +141,7 @@ impl Device {
             time: Arc::new(Watch { clock, ahead_ms }),
             key: key(),
             random,
+            merges: None,
             mirror: None,
         };
         let replica = runtime.block_on(Replica::open(parts)).unwrap();

@@ -10,6 +10,7 @@ use gaia::path::FilePath;
 use pangaea_core::plan::Condition;
 
 use crate::body::ByteStream;
+use crate::shared::Shared;
 
 #[cfg(feature = "http")]
 pub mod http;
@@ -123,7 +124,7 @@ pub enum HubError {
 /// A Gaia hub, seen with one bucket's key.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-pub trait Hub: Send + Sync {
+pub trait Hub: Shared {
     /// What the hub says of itself; read once and remembered, or read again after a failure.
     async fn info(&self) -> Result<HubInfo, HubError>;
 

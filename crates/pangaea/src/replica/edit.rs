@@ -1,7 +1,7 @@
 //! What the application does on the replica, whether or not the hub can be reached: every call is
 //! durable when it returns.
 
-#[cfg(feature = "mirror")]
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -72,7 +72,109 @@ impl From<crate::store::StoreError> for EditError {
     }
 }
 
+/// One of several edits that are made together.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// Which file.
+    pub path: FilePath,
+    /// What it becomes; none deletes it.
+    pub content: Option<EditedContent>,
+}
+
+/// What a file becomes.
+#[derive(Debug, Clone)]
+pub struct EditedContent {
+    /// All of it.
+    pub bytes: Bytes,
+    /// None: told from name and content.
+    pub media_type: Option<MediaType>,
+}
+
 impl Replica {
+    /// Makes several edits: all of them are stored, or none is. A mirrored folder shows them one
+    /// after the other, and so does the hub.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has changed then, unless there is a mirrored folder that refused one
+    /// of them.
+    pub async fn edit(&mut self, edits: Vec<Edit>) -> Result<Vec<VersionId>, EditError> {
+        self.check_deletes(&edits)?;
+        // Whatever can fail comes before the engine hears of any of them.
+        for edit in &edits {
+            let content = edit.content.as_ref().map(|content| {
+                let bytes = content.bytes.clone();
+                (ContentHash::of(&bytes), Body::Bytes(bytes))
+            });
+            self.change_folder(&edit.path, content).await?;
+        }
+        let mut news = Vec::with_capacity(edits.len());
+        for edit in edits {
+            let new = match edit.content {
+                Some(content) => Some(self.keep_content(&edit.path, content).await?),
+                None => None,
+            };
+            news.push((edit.path, new));
+        }
+        let now_ms = self.carrier.time().now_ms();
+        let mut versions = Vec::with_capacity(news.len());
+        for (path, new) in news {
+            let version = match new {
+                Some(new) => self.engine.handle_local_write(&path, new, now_ms),
+                None => match self.engine.handle_local_delete(&path, now_ms) {
+                    Some(version) => version,
+                    None => return Err(EditError::Absent { path }),
+                },
+            };
+            versions.push(version);
+        }
+        self.save().await?;
+        Ok(versions)
+    }
+
+    /// Refuses edits that delete what is not there when it is their turn.
+    fn check_deletes(&self, edits: &[Edit]) -> Result<(), EditError> {
+        let mut there = BTreeMap::new();
+        for edit in edits {
+            let is_there = there.get(&edit.path).copied().unwrap_or_else(|| {
+                let entry = self.engine.entry(&edit.path);
+                entry.is_some_and(|entry| entry.local.file().is_some())
+            });
+            if edit.content.is_none() && !is_there {
+                return Err(EditError::Absent {
+                    path: edit.path.clone(),
+                });
+            }
+            there.insert(edit.path.clone(), edit.content.is_some());
+        }
+        Ok(())
+    }
+
+    /// Puts content where the next transaction, or a merge, finds it.
+    async fn keep_content(
+        &mut self,
+        path: &FilePath,
+        content: EditedContent,
+    ) -> Result<NewContent, EditError> {
+        let bytes = content.bytes;
+        let media_type = content
+            .media_type
+            .unwrap_or_else(|| MediaType::of(path.as_str(), &bytes));
+        let new = NewContent {
+            content: ContentHash::of(&bytes),
+            size: bytes.len() as u64,
+            media_type,
+        };
+        if self.carrier.is_kept(path, &new.media_type, new.size) {
+            if bytes.len() <= INLINE_BYTES_MAX {
+                self.extra.contents.push((new.content, bytes));
+            } else {
+                let store = Arc::clone(self.carrier.store());
+                store.adopt(new.content, Body::Bytes(bytes)).await?;
+            }
+        }
+        Ok(new)
+    }
+
     /// Writes a file. `media_type` none: told from name and content.
     ///
     /// # Errors
@@ -83,29 +185,22 @@ impl Replica {
         content: Bytes,
         media_type: Option<MediaType>,
     ) -> Result<VersionId, EditError> {
-        let media_type = media_type.unwrap_or_else(|| MediaType::of(path.as_str(), &content));
-        let (hash, size) = (ContentHash::of(&content), content.len() as u64);
-        self.change_folder(path, Some((hash, Body::Bytes(content.clone()))))
-            .await?;
-        if self.carrier.is_kept(path, &media_type, size) {
-            if content.len() <= INLINE_BYTES_MAX {
-                self.extra.contents.push((hash, content));
-            } else {
-                self.carrier
-                    .store()
-                    .adopt(hash, Body::Bytes(content))
-                    .await?;
-            }
-        }
-        let now_ms = self.carrier.time().now_ms();
-        let new = NewContent {
-            content: hash,
-            size,
-            media_type,
+        let edit = Edit {
+            path: path.clone(),
+            content: Some(EditedContent {
+                bytes: content,
+                media_type,
+            }),
         };
-        let version = self.engine.handle_local_write(path, new, now_ms);
-        self.save().await?;
-        Ok(version)
+        self.edit_one(edit).await
+    }
+
+    async fn edit_one(&mut self, edit: Edit) -> Result<VersionId, EditError> {
+        let absent = EditError::Absent {
+            path: edit.path.clone(),
+        };
+        let versions = self.edit(vec![edit]).await?;
+        versions.into_iter().next().ok_or(absent)
     }
 
     /// Deletes a file.
@@ -113,19 +208,11 @@ impl Replica {
     /// # Errors
     /// [`EditError::Absent`] if there is none.
     pub async fn delete(&mut self, path: &FilePath) -> Result<VersionId, EditError> {
-        let absent = || EditError::Absent { path: path.clone() };
-        self.engine
-            .entry(path)
-            .and_then(|entry| entry.local.file())
-            .ok_or_else(absent)?;
-        self.change_folder(path, None).await?;
-        let now_ms = self.carrier.time().now_ms();
-        let version = self
-            .engine
-            .handle_local_delete(path, now_ms)
-            .ok_or_else(absent)?;
-        self.save().await?;
-        Ok(version)
+        self.edit_one(Edit {
+            path: path.clone(),
+            content: None,
+        })
+        .await
     }
 
     /// The content of a file on this device.

@@ -3,14 +3,15 @@
 //! [`pangaea_core::engine`].
 //!
 //! `carry` turns the engine's requests into I/O, `drive` turns the crank, `edit` takes what the
-//! application does, `query` answers its questions, `folder` brings in what happened in a mirrored
-//! folder.
+//! application does, `query` answers its questions, `merges` is how it merges by itself,
+//! `folder` brings in what happened in a mirrored folder.
 
 mod carry;
 mod drive;
 mod edit;
 #[cfg(feature = "mirror")]
 mod folder;
+mod merges;
 mod query;
 
 use std::collections::VecDeque;
@@ -38,9 +39,14 @@ use self::carry::Carrier;
 use self::carry::Running;
 pub use self::drive::Progress;
 pub use self::drive::RoundEnd;
+pub use self::edit::Edit;
 pub use self::edit::EditError;
+pub use self::edit::EditedContent;
 #[cfg(feature = "mirror")]
 pub use self::folder::FolderReport;
+pub use self::merges::AppMerge;
+pub use self::merges::AppMerged;
+pub use self::merges::MergeSides;
 pub use self::query::Conflict;
 pub use self::query::FileState;
 use crate::body::Body;
@@ -69,6 +75,8 @@ pub struct Parts {
     pub key: SecretKey,
     /// 48 random bytes: for a new device's id, a new bucket's identity, and jitter.
     pub random: [u8; 48],
+    /// The application's own ways to merge, if it has any.
+    pub merges: Option<Arc<dyn AppMerge>>,
     /// The folder to mirror, if any.
     #[cfg(feature = "mirror")]
     pub mirror: Option<Arc<Mirror>>,

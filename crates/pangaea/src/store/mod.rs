@@ -15,6 +15,7 @@ use pangaea_core::version::ContentHash;
 use std::path::PathBuf;
 
 use crate::body::Body;
+use crate::shared::Shared;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
@@ -29,7 +30,7 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const LOG_ROWS_MAX: u32 = 100_000;
 
 /// All that is written together or not at all (I-10).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transaction {
     /// The engine's part.
     pub commit: Commit,
@@ -149,7 +150,7 @@ impl From<RecordError> for StoreError {
 /// Durable storage of one replica.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-pub trait Store: Send + Sync {
+pub trait Store: Shared {
     /// Reads everything that a replica starts from.
     async fn load(&self) -> Result<Loaded, StoreError>;
 

@@ -108,6 +108,7 @@ fn parts(state: &Path, hub_url: &str, mirror: Option<Arc<Mirror>>) -> Parts {
         time: Arc::new(SystemTime),
         key,
         random,
+        merges: None,
         mirror,
     }
 }

@@ -20,7 +20,8 @@ use http::header::CONTENT_TYPE;
 use http::header::IF_MATCH;
 use http::header::IF_NONE_MATCH;
 use pangaea_core::plan::Condition;
-use reqwest::Body;
+use super::platform::Body;
+use super::platform::RequestBuilder;
 
 use super::HttpHub;
 use super::failure;
@@ -129,7 +130,7 @@ impl HttpHub {
         &self,
         session: &Session,
         store: &Store<'_>,
-    ) -> Result<reqwest::RequestBuilder, HubError> {
+    ) -> Result<RequestBuilder, HubError> {
         let url = self.hub_url("store", Some(store.path))?;
         let (name, value) = match store.condition {
             Condition::Create => (IF_NONE_MATCH, HeaderValue::from_static("*")),

@@ -10,6 +10,8 @@ use http::StatusCode;
 use http::header::DATE;
 use http::header::RETRY_AFTER;
 
+use super::platform::Error;
+use super::platform::wall_clock;
 use crate::hub::HubError;
 
 /// As much of a hub's words is shown.
@@ -178,7 +180,7 @@ pub(super) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
         return Some(seconds.saturating_mul(1000).min(RETRY_AFTER_MS_MAX));
     }
     let until = httpdate::parse_http_date(text).ok()?;
-    let now = http_date(headers).unwrap_or_else(SystemTime::now);
+    let now = http_date(headers).unwrap_or_else(wall_clock);
     let wait_ms = until.duration_since(now).unwrap_or_default().as_millis();
     Some(
         u64::try_from(wait_ms)
@@ -193,7 +195,7 @@ pub(super) fn http_date(headers: &HeaderMap) -> Option<SystemTime> {
 }
 
 /// What went wrong on the way, in the words of the innermost cause, which knows best.
-pub(super) fn of_transport(error: &reqwest::Error) -> HubError {
+pub(super) fn of_transport(error: &Error) -> HubError {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

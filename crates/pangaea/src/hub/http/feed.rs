@@ -22,7 +22,7 @@ use gaia::path::FilePath;
 use http::Method;
 use http::StatusCode;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use super::platform::Instant;
 
 use super::HttpHub;
 use super::failure;

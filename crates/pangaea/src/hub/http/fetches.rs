@@ -27,7 +27,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use super::platform::timeout;
 
 use super::HttpHub;
 use super::failure::Call;

@@ -11,6 +11,9 @@ use std::sync::PoisonError;
 use tokio::sync::oneshot;
 
 use super::failure;
+use super::platform::Movable;
+use super::platform::spawn;
+use super::platform::yield_now;
 use crate::hub::HubError;
 
 /// Requests of one kind under way at a time. More would each hold fewer calls.
@@ -87,16 +90,16 @@ impl<C: Gathered> Gather<C> {
     /// of it. It runs in a task of its own, since it serves others as well.
     pub(super) async fn call<F, S>(self: &Arc<Self>, call: C, send: S) -> Result<C::Reply, HubError>
     where
-        C: Send + 'static,
-        C::Reply: Send,
-        S: Fn(Vec<Waiting<C>>) -> F + Send + 'static,
-        F: Future<Output = ()> + Send,
+        C: Movable + 'static,
+        C::Reply: Movable,
+        S: Fn(Vec<Waiting<C>>) -> F + Movable + 'static,
+        F: Future<Output = ()> + Movable,
     {
         let (reply, result) = oneshot::channel();
         if let Some(mut turn) = self.push(Waiting { call, reply }) {
-            tokio::spawn(async move {
+            spawn(async move {
                 // Calls that are about to be made come along.
-                tokio::task::yield_now().await;
+                yield_now().await;
                 while let Some(calls) = turn.next() {
                     send(calls).await;
                 }

@@ -1,8 +1,9 @@
-//! A Gaia hub over HTTP, for native programs: the plain calls that every hub knows, each failure
+//! A Gaia hub over HTTP: the plain calls that every hub knows, each failure
 //! told by what is to be done about it. Nothing is repeated for longer than a moment here; waiting
 //! is the engine's matter.
 //!
-//! Needs a tokio runtime with its timers and I/O switched on.
+//! Natively it needs a tokio runtime with its timers and I/O switched on; as WebAssembly it runs in
+//! pages and in workers.
 
 mod batches;
 mod changes;
@@ -12,6 +13,7 @@ mod feed;
 mod fetches;
 mod gather;
 mod listing;
+mod platform;
 mod reads;
 mod resume;
 mod session;
@@ -37,8 +39,8 @@ use http::Method;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use pangaea_core::plan::Condition;
-use reqwest::RequestBuilder;
-use reqwest::Url;
+use self::platform::RequestBuilder;
+use self::platform::Url;
 use tokio::sync::Semaphore;
 
 use self::batches::Change;
@@ -204,7 +206,8 @@ impl fmt::Debug for HttpHub {
     }
 }
 
-#[async_trait]
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl Hub for HttpHub {
     async fn info(&self) -> Result<HubInfo, HubError> {
         Ok(self.session().await?.info.clone())

@@ -15,7 +15,8 @@ use http::StatusCode;
 use http::header::CONTENT_RANGE;
 use http::header::IF_MATCH;
 use http::header::RANGE;
-use reqwest::Url;
+use super::platform::Url;
+use super::platform::sleep;
 
 use super::HttpHub;
 use super::failure;
@@ -96,7 +97,7 @@ impl Reading {
         while self.attempts < ATTEMPTS_MAX {
             let pause = PAUSE * (2_u32.pow(self.attempts) - 1);
             self.attempts += 1;
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
             let range = HeaderValue::try_from(format!("bytes={}-", self.received)).ok()?;
             let tag = HeaderValue::from_str(self.tag.if_match()).ok()?;
             let request = self

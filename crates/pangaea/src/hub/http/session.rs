@@ -16,14 +16,15 @@ use gaia::limits::HUB_INFO_BYTES_MAX;
 use gaia::token::TokenBuilder;
 use http::HeaderValue;
 use http::Method;
-use reqwest::Url;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use super::config::Features;
 use super::config::is_web;
 use super::failure;
 use super::failure::Call;
+use super::platform::Instant;
+use super::platform::Url;
+use super::platform::wall_clock;
 use super::transport::Answer;
 use super::transport::Transport;
 use crate::hub::HubError;
@@ -55,7 +56,7 @@ impl Session {
     /// By the wall clock, which goes on while the device sleeps. One that was set back counts as
     /// very old.
     fn age(&self) -> Duration {
-        self.made.elapsed().unwrap_or(Duration::MAX)
+        wall_clock().duration_since(self.made).unwrap_or(Duration::MAX)
     }
 }
 
@@ -152,12 +153,12 @@ impl Sessions {
             info.pangaea = None;
         }
         // The hub compares times with its own clock, so its own is the one to write down.
-        let now = date.unwrap_or_else(SystemTime::now);
+        let now = date.unwrap_or_else(wall_clock);
         let authorization = self.authorization(&info, now)?;
         Ok(Session {
             info,
             authorization,
-            made: SystemTime::now(),
+            made: wall_clock(),
         })
     }
 

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::Once;
-use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -21,29 +19,25 @@ use http::Method;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use http::header::LOCATION;
-use reqwest::Client;
-use reqwest::ClientBuilder;
-use reqwest::RequestBuilder;
-use reqwest::Response;
-use reqwest::Url;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
-use tokio::time::timeout;
 
 use super::config::HttpHubConfig;
 use super::config::HttpHubConfigError;
-use super::config::is_loopback;
 use super::config::is_web;
 use super::failure;
 use super::failure::Refusal;
+use super::platform::Client;
+use super::platform::Instant;
+use super::platform::RequestBuilder;
+use super::platform::Response;
+use super::platform::Url;
+use super::platform::sleep;
+use super::platform::timeout;
+use super::platform::wall_clock;
 use crate::body::ByteStream;
 use crate::hub::HubError;
 
-/// Connections that are kept open while nobody uses them.
-const IDLE_CONNECTIONS_MAX: usize = 64;
-/// Stock hubs close a connection after five idle seconds; using one at that very moment fails.
-const IDLE_CONNECTION_KEPT: Duration = Duration::from_secs(4);
 /// Redirects that are followed within one origin.
 const REDIRECTS_MAX: usize = 3;
 /// A transfer may take as long as at this rate, beyond the idle timeout.
@@ -54,33 +48,10 @@ pub(super) type HubDate = (u64, u64, u64);
 
 pub(super) struct Transport {
     client: Client,
-    /// With the system's certificates, if `client` came without them.
-    trusting: OnceLock<Client>,
-    settings: ClientSettings,
     permits: Arc<Semaphore>,
     idle_timeout: Duration,
     hub_url: Url,
     last_date: Mutex<Option<HubDate>>,
-}
-
-/// What all connections have in common.
-struct ClientSettings {
-    user_agent: String,
-    connect_timeout: Duration,
-}
-
-impl ClientSettings {
-    fn builder(&self) -> ClientBuilder {
-        install_crypto();
-        Client::builder()
-            .user_agent(&self.user_agent)
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(IDLE_CONNECTION_KEPT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-    }
 }
 
 /// Why there is no answer.
@@ -116,25 +87,9 @@ pub(super) struct Answer {
 
 impl Transport {
     pub(super) fn new(config: &HttpHubConfig, hub_url: Url) -> Result<Self, HttpHubConfigError> {
-        let settings = ClientSettings {
-            user_agent: config.user_agent.clone(),
-            connect_timeout: config.connect_timeout,
-        };
-        let mut builder = settings.builder();
-        if is_loopback(&hub_url) {
-            builder = builder.no_proxy();
-            if hub_url.scheme() == "http" {
-                // Reading the system's certificates takes longer than many a sync.
-                builder = builder.tls_certs_only([]);
-            }
-        }
-        let client = builder.build().map_err(|error| HttpHubConfigError::Setup {
-            message: failure::of_transport(&error).to_string(),
-        })?;
+        let client = Client::new(config, &hub_url)?;
         Ok(Self {
             client,
-            trusting: OnceLock::new(),
-            settings,
             permits: Arc::new(Semaphore::new(config.requests_max.max(1))),
             idle_timeout: config.idle_timeout,
             hub_url,
@@ -143,18 +98,7 @@ impl Transport {
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.client_for(&url).request(method, url)
-    }
-
-    fn client_for(&self, url: &Url) -> &Client {
-        if self.hub_url.scheme() == "https" || url.scheme() == "http" {
-            return &self.client;
-        }
-        self.trusting.get_or_init(|| {
-            let built = self.settings.builder().build();
-            // Without certificates nobody is trusted, and that is what the request will tell.
-            built.unwrap_or_else(|_| self.client.clone())
-        })
+        self.client.request(method, url)
     }
 
     pub(super) fn idle_timeout(&self) -> Duration {
@@ -175,7 +119,7 @@ impl Transport {
         size: u64,
     ) -> Result<Answer, NoAnswer> {
         let patience = self.patience(size);
-        self.send_until(request, tokio::time::sleep(patience)).await
+        self.send_until(request, sleep(patience)).await
     }
 
     /// Sends a request that the hub may keep waiting. It takes no part in the bound on requests
@@ -185,7 +129,7 @@ impl Transport {
         request: RequestBuilder,
         wait: Duration,
     ) -> Result<Answer, NoAnswer> {
-        let patience = tokio::time::sleep(self.idle_timeout.saturating_add(wait));
+        let patience = sleep(self.idle_timeout.saturating_add(wait));
         self.send_with(request, patience, None).await
     }
 
@@ -377,18 +321,8 @@ impl Answer {
     }
 }
 
-/// Chooses the cryptography of TLS for this process, unless the program has chosen before.
-fn install_crypto() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-    });
-}
-
-pub(super) fn now_ms() -> u64 {
-    ms_since_1970(SystemTime::now())
+fn now_ms() -> u64 {
+    ms_since_1970(wall_clock())
 }
 
 fn ms_since_1970(time: SystemTime) -> u64 {

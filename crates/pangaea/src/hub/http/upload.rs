@@ -11,9 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::time::Instant;
-use tokio::time::sleep_until;
 
+use super::platform::Instant;
+use super::platform::Movable;
+use super::platform::sleep_until;
 use crate::body::ByteStream;
 
 /// When all is sent, a hub may need time for a large file before it answers: it has to get it
@@ -70,7 +71,7 @@ impl Progress {
     pub(super) fn watch(
         &self,
         source: ByteStream<io::Error>,
-    ) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + 'static {
+    ) -> impl stream::Stream<Item = io::Result<Bytes>> + Movable + 'static {
         let start = Some((source, self.clone()));
         stream::unfold(start, |running| async {
             let (mut source, progress) = running?;

@@ -7,6 +7,8 @@ use super::content_changed;
 use super::lock;
 use super::store_failure;
 use crate::body::Body;
+use crate::replica::AppMerged;
+use crate::replica::MergeSides;
 use bytes::Bytes;
 use gaia::path::FilePath;
 use pangaea_core::io::Failure;
@@ -49,19 +51,17 @@ impl Carrier {
                     Some(body) => loaded(body).await,
                     None => None,
                 };
-                let outcome = merge::merge(
-                    strategy,
-                    base.as_deref(),
-                    merge::Input {
-                        bytes: &a,
-                        version: ours.version,
-                    },
-                    merge::Input {
-                        bytes: &b,
-                        version: theirs.version,
-                    },
-                );
-                self.keep_outcome(path, &outcome)
+                let versions = (ours.version, theirs.version);
+                match self.merge_by_app(path, strategy, &base, (&a, &b), versions).await {
+                    Some(AppMerged::NotNow) => return Err(app_is_away()),
+                    Some(AppMerged::Content(bytes)) => self.keep_content(path, bytes),
+                    Some(AppMerged::KeepBoth) | None => {
+                        let input = |bytes, version| merge::Input { bytes, version };
+                        let (ours, theirs) = (input(&a, versions.0), input(&b, versions.1));
+                        let outcome = merge::merge(strategy, base.as_deref(), ours, theirs);
+                        self.keep_outcome(path, &outcome)
+                    }
+                }
             }
             // What is too large to be merged is not looked into.
             (None, _) | (_, None) => merge_unread(strategy, ours.version, theirs.version),
@@ -85,24 +85,61 @@ impl Carrier {
         Ok(Response::Merged(merged))
     }
 
-    fn keep_outcome(&self, path: &FilePath, outcome: &merge::Outcome) -> Merged {
-        let keep = match &outcome.content {
-            merge::Content::Side(side) => Keep::Side(*side),
-            merge::Content::New(bytes) => {
-                let content = ContentHash::of(bytes);
-                let size = bytes.len() as u64;
-                let body = Body::Bytes(Bytes::copy_from_slice(bytes));
-                lock(&self.fetched)
-                    .entry(path.clone())
-                    .or_default()
-                    .push((content, body));
-                Keep::New { content, size }
-            }
+    /// Asks the application, if the strategy is its own.
+    async fn merge_by_app(
+        &self,
+        path: &FilePath,
+        strategy: &Strategy,
+        base: &Option<Bytes>,
+        (ours, theirs): (&Bytes, &Bytes),
+        versions: (VersionId, VersionId),
+    ) -> Option<AppMerged> {
+        let (Strategy::Other(name), Some(merges)) = (strategy, &self.merges) else {
+            return None;
         };
-        Merged {
-            keep,
-            copy: outcome.copy(),
+        let (a, b) = if versions.0 < versions.1 {
+            (ours, theirs)
+        } else {
+            (theirs, ours)
+        };
+        let sides = MergeSides {
+            base: base.clone(),
+            a: a.clone(),
+            b: b.clone(),
+        };
+        Some(merges.merge(name, path, sides).await)
+    }
+
+    fn keep_outcome(&self, path: &FilePath, outcome: &merge::Outcome) -> Merged {
+        match &outcome.content {
+            merge::Content::Side(side) => Merged {
+                keep: Keep::Side(*side),
+                copy: outcome.copy(),
+            },
+            merge::Content::New(bytes) => Merged {
+                copy: outcome.copy(),
+                ..self.keep_content(path, Bytes::copy_from_slice(bytes))
+            },
         }
+    }
+
+    /// Content that a merge made, until it is in place.
+    fn keep_content(&self, path: &FilePath, bytes: Bytes) -> Merged {
+        let (content, size) = (ContentHash::of(&bytes), bytes.len() as u64);
+        lock(&self.fetched)
+            .entry(path.clone())
+            .or_default()
+            .push((content, Body::Bytes(bytes)));
+        Merged {
+            keep: Keep::New { content, size },
+            copy: None,
+        }
+    }
+}
+
+fn app_is_away() -> Failure {
+    Failure::Busy {
+        message: "the application that merges this file is not there; it is asked again".to_owned(),
     }
 }
 

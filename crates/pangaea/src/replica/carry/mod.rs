@@ -30,6 +30,7 @@ use pangaea_core::state::LocalFile;
 use pangaea_core::state::ProblemKind;
 use pangaea_core::version::ContentHash;
 
+use super::AppMerge;
 use super::Parts;
 use crate::body::Body;
 use crate::hub::Hub;
@@ -100,6 +101,7 @@ pub(super) struct Carrier {
     wrapper: Arc<Wrapper>,
     #[cfg(feature = "mirror")]
     mirror: Option<Arc<Mirror>>,
+    merges: Option<Arc<dyn AppMerge>>,
     policy: Mutex<Policy>,
     /// Content that was fetched or merged and is not in place yet, by the path that it is for.
     fetched: Mutex<BTreeMap<FilePath, Vec<(ContentHash, Body)>>>,
@@ -121,6 +123,7 @@ impl Carrier {
             wrapper: Arc::new(Wrapper::new(parts.key)),
             #[cfg(feature = "mirror")]
             mirror: parts.mirror,
+            merges: parts.merges,
             policy: Mutex::default(),
             fetched: Mutex::default(),
             signed: Mutex::default(),

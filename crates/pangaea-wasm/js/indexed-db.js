@@ -1,0 +1,229 @@
+// A replica's database in IndexedDB, for src/store.rs. Rows come and go as the Rust side makes them;
+// here are transactions, the check that this is still the last one who opened the database, and what
+// to do when the browser lost the connection.
+
+const FORMAT = 1;
+/** The database says who opened it last and how often that one has written. */
+const OWNER = "owner";
+
+export class Database {
+  /** Opens the database, or makes it. From then on whoever had it open before cannot write. */
+  static async open(name) {
+    const database = new Database();
+    database.name = name;
+    await database.connect();
+    const owner = await database.transact(["meta"], "readwrite", (transaction) => {
+      const meta = transaction.objectStore("meta");
+      const result = {};
+      meta.get(OWNER).onsuccess = (event) => {
+        result.number = (event.target.result?.number ?? 0) + 1;
+        meta.put({ number: result.number, writes: 0 }, OWNER);
+      };
+      return result;
+    });
+    database.number = owner.number;
+    database.writes = 0;
+    return database;
+  }
+
+  async connect() {
+    const request = indexedDB.open(this.name, FORMAT);
+    request.onupgradeneeded = () => upgrade(request.result);
+    this.connection = await new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+      request.onblocked = () => reject(named("InUse", "another page keeps an older version of the database open"));
+    });
+    const connection = this.connection;
+    const forget = () => {
+      if (this.connection === connection) this.connection = undefined;
+    };
+    connection.onclose = forget;
+    connection.onversionchange = () => {
+      connection.close();
+      forget();
+    };
+  }
+
+  /** Runs one transaction. If the connection was lost, as iOS does to pages that slept, opens a new one and tries once more. */
+  async transact(stores, mode, work) {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        if (!this.connection) await this.connect();
+        return await run(this.connection, stores, mode, work);
+      } catch (error) {
+        const lost = error?.name === "InvalidStateError" || error?.name === "UnknownError";
+        if (!lost || attempt > 0) throw error;
+        this.connection?.close();
+        this.connection = undefined;
+      }
+    }
+  }
+
+  /** All that a replica starts from. */
+  load() {
+    return this.transact(["entries", "stamps", "settings", "meta"], "readonly", (transaction) => {
+      const found = {};
+      const all = (name) => {
+        const store = transaction.objectStore(name);
+        store.getAllKeys().onsuccess = (event) => (found[name + "_keys"] = event.target.result);
+        store.getAll().onsuccess = (event) => (found[name] = event.target.result);
+      };
+      all("entries");
+      all("stamps");
+      all("settings");
+      transaction.objectStore("meta").get("counters").onsuccess = (event) => (found.counters = event.target.result);
+      return found;
+    });
+  }
+
+  /** Writes everything or nothing. Lists hold keys and values in turn; a value that is null removes its key. */
+  commit({ contents, entries, history, log, stamps, settings, counters }) {
+    const writes = (this.writes += 1);
+    const used = { contents, entries, history, log, stamps, settings };
+    const stores = ["meta", ...Object.keys(used).filter((name) => used[name].length > 0)];
+    return this.write(stores, writes, (transaction) => {
+      for (const name of ["contents", "entries", "stamps", "settings"]) {
+        if (used[name].length > 0) replace(transaction.objectStore(name), used[name]);
+      }
+      for (const name of ["history", "log"]) {
+        for (const row of used[name]) transaction.objectStore(name).add(row);
+      }
+      if (counters) transaction.objectStore("meta").put(counters, "counters");
+    });
+  }
+
+  /** A transaction that only the last one who opened the database may make, and that is made once. */
+  write(stores, writes, work) {
+    return this.transact(stores, "readwrite", (transaction) => {
+      const meta = transaction.objectStore("meta");
+      const result = {};
+      meta.get(OWNER).onsuccess = (event) => {
+        const owner = event.target.result;
+        if (owner?.number !== this.number) {
+          result.failure = named("InUse", "the replica was opened by another page");
+          transaction.abort();
+        } else if (owner.writes < writes) {
+          meta.put({ number: this.number, writes }, OWNER);
+          work(transaction);
+        }
+      };
+      return result;
+    });
+  }
+
+  async content(hash) {
+    const found = await this.transact(["contents"], "readonly", (transaction) => get(transaction, "contents", hash));
+    return found.value;
+  }
+
+  put_content(hash, bytes) {
+    return this.commit({ contents: [hash, bytes], entries: [], history: [], log: [], stamps: [], settings: [] });
+  }
+
+  /** Rows of history or log, newest first. */
+  rows(name, path, limit) {
+    return this.transact([name], "readonly", (transaction) => {
+      const store = transaction.objectStore(name);
+      const source = path === undefined ? store : store.index("path");
+      const range = path === undefined ? null : IDBKeyRange.only(path);
+      const rows = [];
+      source.openCursor(range, "prev").onsuccess = (event) => {
+        const cursor = event.target.result;
+        if (!cursor || rows.length >= limit) return;
+        rows.push(cursor.value);
+        cursor.continue();
+      };
+      return rows;
+    });
+  }
+
+  /** Drops history that was replaced before a time or does not fit into so many bytes, and log rows beyond a number. */
+  prune(before, bytesMax, logMax) {
+    return this.write(["meta", "history", "log"], (this.writes += 1), (transaction) => {
+      let bytes = 0;
+      newestFirst(transaction.objectStore("history"), (cursor) => {
+        bytes += cursor.value.size;
+        if (bytes > bytesMax || cursor.value.replaced < before) cursor.delete();
+      });
+      const log = transaction.objectStore("log");
+      log.count().onsuccess = (event) => {
+        let beyond = event.target.result - logMax;
+        if (beyond <= 0) return;
+        log.openCursor().onsuccess = (event) => {
+          const cursor = event.target.result;
+          if (!cursor || beyond-- <= 0) return;
+          cursor.delete();
+          cursor.continue();
+        };
+      };
+    });
+  }
+
+  /** Drops content that nothing names but `keep`. */
+  collect(keep) {
+    return this.write(["meta", "entries", "history", "contents"], (this.writes += 1), (transaction) => {
+      const named = new Set(keep);
+      transaction.objectStore("entries").getAll().onsuccess = (event) => {
+        for (const row of event.target.result) row.contents.forEach((hash) => named.add(hash));
+        transaction.objectStore("history").getAll().onsuccess = (event) => {
+          for (const row of event.target.result) named.add(row.content);
+          const contents = transaction.objectStore("contents");
+          contents.getAllKeys().onsuccess = (event) => {
+            for (const hash of event.target.result) if (!named.has(hash)) contents.delete(hash);
+          };
+        };
+      };
+    });
+  }
+
+  close() {
+    this.connection?.close();
+    this.connection = undefined;
+  }
+}
+
+function upgrade(connection) {
+  for (const name of ["entries", "contents", "stamps", "settings", "meta"]) connection.createObjectStore(name);
+  for (const name of ["history", "log"]) {
+    connection.createObjectStore(name, { autoIncrement: true }).createIndex("path", "path");
+  }
+}
+
+/** Runs `work` in a transaction; what it returned is filled by then. A `failure` in it is thrown. */
+function run(connection, stores, mode, work) {
+  return new Promise((resolve, reject) => {
+    const transaction = connection.transaction(stores, mode, { durability: "relaxed" });
+    const result = work(transaction);
+    transaction.oncomplete = () => resolve(result);
+    transaction.onabort = () => reject(result?.failure ?? transaction.error ?? named("AbortError", "the transaction was ended"));
+  });
+}
+
+function get(transaction, name, key) {
+  const result = {};
+  transaction.objectStore(name).get(key).onsuccess = (event) => (result.value = event.target.result);
+  return result;
+}
+
+function replace(store, flat) {
+  for (let at = 0; at < flat.length; at += 2) {
+    if (flat[at + 1] === null) store.delete(flat[at]);
+    else store.put(flat[at + 1], flat[at]);
+  }
+}
+
+function newestFirst(store, each) {
+  store.openCursor(null, "prev").onsuccess = (event) => {
+    const cursor = event.target.result;
+    if (!cursor) return;
+    each(cursor);
+    cursor.continue();
+  };
+}
+
+function named(name, message) {
+  const error = new Error(message);
+  error.name = name;
+  return error;
+}

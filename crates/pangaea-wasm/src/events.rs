@@ -1,0 +1,162 @@
+//! What the module tells: events, files and summaries, as plain JavaScript objects.
+
+use gaia::path::FilePath;
+use pangaea::replica::Conflict;
+use pangaea::replica::FileState;
+use pangaea_core::commit::HistoryRow;
+use pangaea_core::commit::LogRow;
+use pangaea_core::engine::HubState;
+use pangaea_core::engine::Status;
+use pangaea_core::io::Event;
+use pangaea_core::io::Question;
+use pangaea_core::state::Entry;
+use pangaea_core::state::ProblemKind;
+use serde_json::Value;
+use serde_json::json;
+use wasm_bindgen::JsValue;
+
+/// A value as a JavaScript object.
+pub(crate) fn object(value: &Value) -> JsValue {
+    js_sys::JSON::parse(&value.to_string()).unwrap_or_default()
+}
+
+pub(crate) fn event(event: &Event) -> Value {
+    match event {
+        Event::Quiet => json!({ "kind": "quiet" }),
+        Event::Changed { path } => json!({ "kind": "changed", "path": path.as_str() }),
+        Event::Stored { path, version } => {
+            json!({ "kind": "stored", "path": path.as_str(), "version": version.to_string() })
+        }
+        Event::Conflict { path, copy } => {
+            json!({ "kind": "conflict", "path": path.as_str(), "copy": copy.as_str() })
+        }
+        Event::Parked { path, message } => {
+            json!({ "kind": "parked", "path": path.as_str(), "message": message })
+        }
+        Event::Waiting { until_ms, message } => {
+            json!({ "kind": "waiting", "until": until_ms, "message": message })
+        }
+        Event::Paused { message } => json!({ "kind": "paused", "message": message }),
+        Event::Halted(asked) => {
+            let mut event = question(asked);
+            event["kind"] = "halted".into();
+            event
+        }
+    }
+}
+
+fn question(question: &Question) -> Value {
+    match question {
+        Question::MassDelete { missing, known } => {
+            json!({ "question": "mass-delete", "missing": missing, "known": known })
+        }
+        Question::OtherBucket => json!({ "question": "other-bucket" }),
+    }
+}
+
+/// A file of a list; none if this device does not have it.
+pub(crate) fn file(path: &FilePath, entry: &Entry) -> Option<Value> {
+    let file = entry.local.file()?;
+    let mut found = json!({
+        "path": path.as_str(),
+        "size": file.size,
+        "type": file.media_type.as_str(),
+        "version": file.version.to_string(),
+        "modified": file.version.clock.ms(),
+        "state": state(entry),
+    });
+    add_problem(&mut found, entry);
+    Some(found)
+}
+
+/// Something that is not known to be on the hub; a delete has no size and no type.
+pub(crate) fn unsent(path: &FilePath, entry: &Entry) -> Value {
+    let mut found = file(path, entry).unwrap_or_else(|| {
+        json!({ "path": path.as_str(), "state": state(entry), "deleted": true })
+    });
+    if let Some(pending) = &entry.pending {
+        found["since"] = pending.since_ms.into();
+    }
+    add_problem(&mut found, entry);
+    found
+}
+
+fn add_problem(found: &mut Value, entry: &Entry) {
+    if let Some(problem) = &entry.problem {
+        found["problem"] =
+            json!({ "kind": problem_kind(problem.kind), "message": problem.message });
+    }
+}
+
+pub(crate) fn state(entry: &Entry) -> &'static str {
+    match FileState::of(entry) {
+        FileState::Stored => "stored",
+        FileState::Queued => "queued",
+        FileState::Parked => "parked",
+    }
+}
+
+fn problem_kind(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::Refused => "refused",
+        ProblemKind::Damaged => "damaged",
+        ProblemKind::Newer => "newer",
+        ProblemKind::Device => "device",
+        ProblemKind::Undecided => "undecided",
+        ProblemKind::Ignored => "ignored",
+    }
+}
+
+pub(crate) fn status(status: &Status, device: &str) -> Value {
+    let hub = match &status.hub {
+        HubState::Ready => json!({ "state": "ready" }),
+        HubState::Waiting {
+            until_ms, message, ..
+        } => json!({ "state": "waiting", "until": until_ms, "message": message }),
+        HubState::Paused { message, .. } => json!({ "state": "paused", "message": message }),
+        HubState::Halted(asked) => {
+            let mut hub = question(asked);
+            hub["state"] = "halted".into();
+            hub
+        }
+    };
+    json!({
+        "files": status.files,
+        "pending": status.pending,
+        "pendingBytes": status.pending_bytes,
+        "oldest": status.oldest_ms,
+        "inFlight": status.in_flight,
+        "parked": status.parked,
+        "hub": hub,
+        "device": device,
+        "clean": status.pending == 0 && status.parked == 0,
+    })
+}
+
+pub(crate) fn conflict(conflict: &Conflict) -> Value {
+    match conflict {
+        Conflict::Copy { path, copy } => json!({ "path": path.as_str(), "copy": copy.as_str() }),
+        Conflict::Undecided { path } => json!({ "path": path.as_str() }),
+    }
+}
+
+pub(crate) fn history(row: &HistoryRow) -> Value {
+    json!({
+        "version": row.version.to_string(),
+        "replaced": row.replaced_ms,
+        "size": row.size,
+        "type": row.media_type.as_str(),
+        "device": row.version.device.to_string(),
+    })
+}
+
+pub(crate) fn log(row: &LogRow) -> Value {
+    json!({
+        "at": row.at_ms,
+        "path": row.path.as_str(),
+        "action": format!("{:?}", row.action),
+        "version": row.version.to_string(),
+        "device": row.author().to_string(),
+        "detail": row.detail,
+    })
+}
