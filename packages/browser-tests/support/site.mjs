@@ -21,6 +21,9 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>An application</title>
 const SERVICE_WORKER = `import { handleBackgroundSync } from '/pangaea/dist/worker.js';
 handleBackgroundSync(self);`;
 
+// As docs/browser.md says that it must be at least; the scripts of the page itself are inline.
+const POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self' http:";
+
 /** Serves the site; \`pages\` are more of them, by path: [type, text]. */
 export async function serveSite(pages = {}) {
   const own = { '/': ['text/html', PAGE], '/sw.js': ['text/javascript', SERVICE_WORKER], ...pages };
@@ -28,7 +31,7 @@ export async function serveSite(pages = {}) {
     const { pathname } = new URL(request.url, 'http://localhost');
     if (own[pathname]) {
       const [type, body] = own[pathname];
-      response.writeHead(200, { 'content-type': type }).end(body);
+      response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(body);
       return;
     }
     try {

@@ -129,6 +129,24 @@ test('a tab that was suspended with the lock loses it, and neither stores nor se
   assert.equal(await other.cat('during'), '2');
 });
 
+test('a worker that crashes is started again, and calls are answered', async (t) => {
+  const { hub, site, key, browser } = await world(t);
+  const tab = await (await browser()).open(site.url);
+  await openBucket(tab, { hub: hub.url, key });
+  await tab.evaluate(() => bucket.put('a', '1'));
+  const [worker] = tab.workers();
+  await worker.evaluate(() => void setTimeout(() => {
+    throw new Error('a mistake');
+  }));
+  const text = await tab.evaluate(async () => {
+    await bucket.put('b', '2');
+    await bucket.accepted('b');
+    return (await bucket.get('a')).text() + (await bucket.get('b')).text();
+  });
+  assert.equal(text, '12');
+  assert.ok(!tab.workers().includes(worker), 'it is another worker');
+});
+
 test('without workers everything runs in the page', async (t) => {
   const { hub, site, key, browser, device } = await world(t);
   const chromium = await browser();

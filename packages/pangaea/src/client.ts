@@ -67,9 +67,7 @@ export class Client {
 
   /** Starts the own worker and looks for a host. */
   async start(inWorker: boolean): Promise<void> {
-    if (inWorker) {
-      this.#startWorker(this.#options);
-    } else {
+    if (!(inWorker && this.#startWorker(this.#options))) {
       this.#own = await startHere(this.#options, (message) => this.#told(message));
       this.#own.post({ type: "open", options: this.#options });
     }
@@ -119,12 +117,19 @@ export class Client {
     this.#postAll({ type: "who", from: this.#id });
   }
 
-  #startWorker(options: HostOptions): void {
-    this.#own = startWorker(
-      (message) => this.#told(message),
-      () => this.#crashed(),
-    );
+  /** Tells whether there can be workers. */
+  #startWorker(options: HostOptions): boolean {
+    try {
+      this.#own = startWorker(
+        (message) => this.#told(message),
+        () => this.#crashed(),
+      );
+    } catch {
+      // The package comes from another origin, which may not start workers here.
+      return false;
+    }
     this.#own.post({ type: "open", options });
+    return true;
   }
 
   /** The worker met an error that nobody caught: what is left of it is not used any more, its data are safe. */

@@ -267,7 +267,7 @@ export class Host {
       case "network": return this.#network(first as boolean);
       default: {
         const unknown: never = message.call;
-        throw new PangaeaError("in-use", `this tab's version of the app cannot "${String(unknown)}": reload all tabs`);
+        throw new PangaeaError("unsupported", `an older version of this app in another tab cannot "${String(unknown)}": reload all tabs`);
       }
     }
   }

@@ -6,12 +6,14 @@ import { Listeners, type Stop } from "./events.js";
 import type { KeptBucket } from "./kept.js";
 import { functionsOf, mergeWith, policyFile, POLICY_PATH } from "./policies.js";
 import type { CallName, Calls, HostMessage, HostOptions } from "./protocol.js";
-import { Memory, persistOnce, room, type Evicted } from "./storage.js";
+import { Memory, persistOnce, room, type Evicted, type Room } from "./storage.js";
 import type { BucketEvents, BucketOptions, Put } from "./types.js";
 import type { Edit, ReplicaEvent } from "./wasm.js";
 
 /** How long events are collected before the status is told anew. */
 const STATUS_WAIT_MS = 100;
+/** How often it is looked whether there is room, while something happens. */
+const ROOM_EVERY_MS = 60_000;
 
 /** What is told inside the package as well. */
 interface SessionEvents extends BucketEvents {
@@ -37,6 +39,7 @@ export class Session {
   #host: HostMessage | undefined;
   #evicted: Evicted | undefined;
   #status: ReturnType<typeof setTimeout> | undefined;
+  #roomChecked_ms = 0;
 
   constructor(database: string, options: BucketOptions) {
     this.database = database;
@@ -69,7 +72,7 @@ export class Session {
       // Not awaited: a browser may ask the person.
       void persistOnce().catch(() => undefined);
     }
-    void this.#checkRoom().catch(() => undefined);
+    this.#checkRoom();
   }
 
   /** Who the host is; known once `begin` has resolved. */
@@ -178,6 +181,7 @@ export class Session {
         }
         break;
       case "round":
+        this.#checkRoom();
         break;
     }
     this.#statusSoon();
@@ -230,11 +234,13 @@ export class Session {
     }
   }
 
-  async #checkRoom(): Promise<void> {
-    const found = await room();
-    if (found.short) {
-      this.listeners.tell("storage", found);
+  #checkRoom(): void {
+    if (Date.now() - this.#roomChecked_ms < ROOM_EVERY_MS) {
+      return;
     }
+    this.#roomChecked_ms = Date.now();
+    const tell = (found: Room) => void (found.short && this.listeners.tell("storage", found));
+    room().then(tell, () => undefined);
   }
 }
 
