@@ -26,10 +26,48 @@ pub const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src"
 /// How many seeds are played in the browser.
 const SEEDS: u32 = 500;
 
-/// Checks the crates for the browser, and plays the simulator there.
+/// Checks the crates for the browser, builds the npm package, and plays the simulator there.
 pub fn run() -> Result<()> {
     check()?;
+    build_package()?;
     replay()
+}
+
+/// Builds the module and the npm package around it.
+pub fn build_package() -> Result<()> {
+    let mut build = cargo_for_the_web("build")?;
+    build.args(["--profile", "web", "--package", "pangaea-wasm"]);
+    if !rustup_has_target() {
+        // With the standard library built along, what only serves messages of panics can be left out.
+        build.args(["-Z", "build-std-features=optimize_for_size"]);
+        build.env("RUSTFLAGS", "-Zunstable-options -Cpanic=immediate-abort");
+    }
+    call(build)?;
+    let packages = root().join("packages");
+    let module = packages.join("pangaea/wasm");
+    let mut bind = program("wasm-bindgen");
+    bind.args([
+        "--target",
+        "web",
+        "--remove-name-section",
+        "--remove-producers-section",
+        "--out-dir",
+    ])
+    .arg(&module)
+    .arg(web_dir()?.join(TARGET).join("web/pangaea_wasm.wasm"));
+    call(bind)?;
+    let file = module.join("pangaea_wasm_bg.wasm");
+    let mut shrink = program("node");
+    shrink
+        .arg(packages.join("node_modules/binaryen/bin/wasm-opt"))
+        .args(["-Oz", "--all-features", "-o"])
+        .args([&file, &file]);
+    call(shrink)?;
+    let mut compile = program("npm");
+    compile
+        .args(["run", "--silent", "build", "--prefix"])
+        .arg(&packages);
+    call(compile)
 }
 
 fn check() -> Result<()> {

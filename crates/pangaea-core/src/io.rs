@@ -9,6 +9,7 @@ use crate::plan::Condition;
 use crate::policy::Strategy;
 use crate::state::Ancestors;
 use crate::state::Format;
+use crate::state::FormatWish;
 use crate::state::LocalFile;
 use crate::state::ProblemKind;
 use crate::state::RemoteFile;
@@ -293,4 +294,6 @@ pub struct NewContent {
     pub size: u64,
     /// Its type.
     pub media_type: MediaType,
+    /// How the application wants the hub to hold it; none leaves that as it was, or to the policy.
+    pub format: Option<FormatWish>,
 }

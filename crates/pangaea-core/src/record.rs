@@ -34,7 +34,10 @@ use crate::version::ContentHash;
 use crate::version::VersionId;
 
 /// The newest format of a record that this program knows, and the one it writes.
-pub const RECORD_FORMAT: u8 = 1;
+pub const RECORD_FORMAT: u8 = 2;
+
+/// The form of entries whose files are held as they were, or by policy.
+const FIRST_FORMAT: u8 = 1;
 
 /// Why a stored record could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +83,18 @@ pub fn encode_entry(entry: &Entry) -> Result<Vec<u8>, RecordError> {
         }),
     };
     let mut bytes = Vec::with_capacity(256);
-    bytes.push(RECORD_FORMAT);
+    // The older form as long as it can say everything, so that an older program can read it.
+    let is_wished = |local: &Local| local.file().is_some_and(|file| file.format.is_some());
+    let has_wish = is_wished(&entry.local)
+        || entry
+            .applying
+            .as_deref()
+            .is_some_and(|target| is_wished(&target.local));
+    bytes.push(if has_wish {
+        RECORD_FORMAT
+    } else {
+        FIRST_FORMAT
+    });
     postcard::to_extend(&record, bytes).map_err(|_| RecordError::Damaged {
         what: "the entry cannot be written",
     })
@@ -95,7 +109,7 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, RecordError> {
         .split_first()
         .ok_or(RecordError::Damaged { what: "empty" })?;
     match *format {
-        RECORD_FORMAT => {}
+        FIRST_FORMAT | RECORD_FORMAT => {}
         0 => return Err(RecordError::Damaged { what: "format 0" }),
         found => {
             return Err(RecordError::Newer {
@@ -232,12 +246,34 @@ enum LocalRecord<'a> {
         version: VersionBytes,
         ancestors: AncestorsRecord,
     },
+    /// A file and how the application wants it held. Since the second format.
+    Wished {
+        content: [u8; 32],
+        size: u64,
+        version: VersionBytes,
+        ancestors: AncestorsRecord,
+        media_type: &'a str,
+        format: u8,
+    },
 }
 
 impl<'a> LocalRecord<'a> {
     fn of(local: &'a Local) -> Self {
         match local {
             Local::Never => Self::Never,
+            Local::File(
+                file @ LocalFile {
+                    format: Some(format),
+                    ..
+                },
+            ) => Self::Wished {
+                content: *file.content.as_bytes(),
+                size: file.size,
+                version: file.version.to_bytes(),
+                ancestors: AncestorsRecord::of(&file.ancestors),
+                media_type: file.media_type.as_str(),
+                format: format_bits(*format),
+            },
             Local::File(file) => Self::File {
                 content: *file.content.as_bytes(),
                 size: file.size,
@@ -267,6 +303,22 @@ impl<'a> LocalRecord<'a> {
                 version: VersionId::from_bytes(version),
                 ancestors: ancestors.into_ancestors()?,
                 media_type: decode_media_type(media_type)?,
+                format: None,
+            }),
+            Self::Wished {
+                content,
+                size,
+                version,
+                ancestors,
+                media_type,
+                format,
+            } => Local::File(LocalFile {
+                content: ContentHash::from_bytes(content),
+                size,
+                version: VersionId::from_bytes(version),
+                ancestors: ancestors.into_ancestors()?,
+                media_type: decode_media_type(media_type)?,
+                format: Some(format_from_bits(format)?),
             }),
             Self::Deleted { version, ancestors } => Local::Deleted {
                 version: VersionId::from_bytes(version),

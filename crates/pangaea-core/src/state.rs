@@ -102,6 +102,30 @@ pub struct Format {
     pub kind: ContentKind,
 }
 
+/// What an application says of how a file is wrapped. What it leaves open stays as it was, or follows
+/// the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct FormatWish {
+    /// Plain bytes, or the envelope.
+    pub encryption: Option<Encryption>,
+    /// Whether it is signed.
+    pub signing: Option<Signing>,
+    /// What a stock reader gets.
+    pub kind: Option<ContentKind>,
+}
+
+impl FormatWish {
+    /// The format that comes of it.
+    #[must_use]
+    pub fn over(self, other: Format) -> Format {
+        Format {
+            encryption: self.encryption.unwrap_or(other.encryption),
+            signing: self.signing.unwrap_or(other.signing),
+            kind: self.kind.unwrap_or(other.kind),
+        }
+    }
+}
+
 /// Whether stock clients find a signature with the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signing {
@@ -133,6 +157,8 @@ pub struct LocalFile {
     pub ancestors: Ancestors,
     /// Type of the plain content.
     pub media_type: MediaType,
+    /// How the hub is to hold it, if the application said so.
+    pub format: Option<Format>,
 }
 
 /// The local tree's entry.

@@ -142,7 +142,9 @@ impl Driver {
     fn note_poll(&mut self) {
         self.poll_at_ms = match self.follow_ms {
             0 => u64::MAX,
-            interval => BrowserTime.now_ms().saturating_add(interval.saturating_mul(self.factor)),
+            interval => BrowserTime
+                .now_ms()
+                .saturating_add(interval.saturating_mul(self.factor)),
         };
     }
 
@@ -188,15 +190,15 @@ impl Driver {
 
     fn tell(&self, event: &serde_json::Value) {
         // What a listener throws is the listener's own matter.
-        drop(self.on_event.call1(&JsValue::UNDEFINED, &events::object(event)));
+        drop(
+            self.on_event
+                .call1(&JsValue::UNDEFINED, &events::object(event)),
+        );
     }
 }
 
 /// Ends when the hub says that something changed in the bucket; never, where it does not tell.
-fn next_news(
-    hub: Arc<HttpHub>,
-    pause_ms: u64,
-) -> LocalBoxFuture<'static, Result<(), HubError>> {
+fn next_news(hub: Arc<HttpHub>, pause_ms: u64) -> LocalBoxFuture<'static, Result<(), HubError>> {
     Box::pin(async move {
         BrowserTime.sleep_ms(pause_ms).await;
         while hub.news().await? == HubNews::NotTold {

@@ -9,12 +9,16 @@ use js_sys::Uint8Array;
 use pangaea::replica::Edit;
 use pangaea::replica::EditedContent;
 use pangaea_core::media::MediaType;
+use pangaea_core::policy::Encryption;
+use pangaea_core::state::ContentKind;
+use pangaea_core::state::FormatWish;
+use pangaea_core::state::Signing;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 
 use crate::failure::error;
 
-/// Reads a list of `{path, content?, type?}`; without content it is a delete.
+/// Reads a list of `{path, content?, type?, format?}`; without content it is a delete.
 pub(crate) fn read(list: &JsValue) -> Result<Vec<Edit>, JsValue> {
     let list: &Array = list
         .dyn_ref()
@@ -30,7 +34,10 @@ fn read_one(edit: &JsValue) -> Result<Edit, JsValue> {
     let field = |name: &str| Reflect::get(edit, &name.into()).unwrap_or_default();
     let text = |name: &str| field(name).dyn_ref::<JsString>().map(String::from);
     let path = path(&text("path").unwrap_or_default())?;
-    let Some(content) = field("content").dyn_ref::<Uint8Array>().map(Uint8Array::to_vec) else {
+    let Some(content) = field("content")
+        .dyn_ref::<Uint8Array>()
+        .map(Uint8Array::to_vec)
+    else {
         return Ok(Edit {
             path,
             content: None,
@@ -40,14 +47,51 @@ fn read_one(edit: &JsValue) -> Result<Edit, JsValue> {
         Some(text) => Some(media_type(&text)?),
         None => None,
     };
-    let bytes = Bytes::from(content);
+    let wish = format(&field("format"));
+    let says_how = media_type.is_some() || wish != FormatWish::default();
     Ok(Edit {
         path,
-        content: Some(EditedContent { bytes, media_type }),
+        content: Some(EditedContent {
+            bytes: Bytes::from(content),
+            media_type,
+            format: says_how.then_some(wish),
+        }),
     })
 }
 
+/// Reads `{encryption?, signed?, kind?}`.
+fn format(wish: &JsValue) -> FormatWish {
+    if !wish.is_object() {
+        return FormatWish::default();
+    }
+    let field = |name: &str| Reflect::get(wish, &name.into()).unwrap_or_default();
+    let text = |name: &str| field(name).dyn_ref::<JsString>().map(String::from);
+    FormatWish {
+        encryption: match text("encryption").as_deref() {
+            Some("ecies") => Some(Encryption::Ecies),
+            Some("plain") => Some(Encryption::Plain),
+            _ => None,
+        },
+        signing: field("signed").as_bool().map(|is_signed| {
+            if is_signed {
+                Signing::Signed
+            } else {
+                Signing::Unsigned
+            }
+        }),
+        kind: match text("kind").as_deref() {
+            Some("text") => Some(ContentKind::Text),
+            Some("bytes") => Some(ContentKind::Bytes),
+            _ => None,
+        },
+    }
+}
+
 fn media_type(text: &str) -> Result<MediaType, JsValue> {
-    pangaea_core::record::decode_media_type(text)
-        .map_err(|_| error("refused", &format!("{text:?} is not the type of any content")))
+    pangaea_core::record::decode_media_type(text).map_err(|_| {
+        error(
+            "refused",
+            &format!("{text:?} is not the type of any content"),
+        )
+    })
 }

@@ -3,14 +3,18 @@
 use gaia::path::FilePath;
 use pangaea::replica::Conflict;
 use pangaea::replica::FileState;
+use pangaea::replica::Replica;
 use pangaea_core::commit::HistoryRow;
 use pangaea_core::commit::LogRow;
+use pangaea_core::engine::Engine;
 use pangaea_core::engine::HubState;
-use pangaea_core::engine::Status;
 use pangaea_core::io::Event;
 use pangaea_core::io::Question;
+use pangaea_core::state::ContentKind;
 use pangaea_core::state::Entry;
+use pangaea_core::state::Format;
 use pangaea_core::state::ProblemKind;
+use pangaea_core::state::Signing;
 use serde_json::Value;
 use serde_json::json;
 use wasm_bindgen::JsValue;
@@ -55,7 +59,7 @@ fn question(question: &Question) -> Value {
 }
 
 /// A file of a list; none if this device does not have it.
-pub(crate) fn file(path: &FilePath, entry: &Entry) -> Option<Value> {
+pub(crate) fn file(engine: &Engine, path: &FilePath, entry: &Entry) -> Option<Value> {
     let file = entry.local.file()?;
     let mut found = json!({
         "path": path.as_str(),
@@ -64,21 +68,33 @@ pub(crate) fn file(path: &FilePath, entry: &Entry) -> Option<Value> {
         "version": file.version.to_string(),
         "modified": file.version.clock.ms(),
         "state": state(entry),
+        "format": format(engine.format_for(path)),
     });
     add_problem(&mut found, entry);
     Some(found)
 }
 
 /// Something that is not known to be on the hub; a delete has no size and no type.
-pub(crate) fn unsent(path: &FilePath, entry: &Entry) -> Value {
-    let mut found = file(path, entry).unwrap_or_else(|| {
-        json!({ "path": path.as_str(), "state": state(entry), "deleted": true })
-    });
+pub(crate) fn unsent(engine: &Engine, path: &FilePath, entry: &Entry) -> Value {
+    let mut found = file(engine, path, entry).unwrap_or_else(
+        || json!({ "path": path.as_str(), "state": state(entry), "deleted": true }),
+    );
     if let Some(pending) = &entry.pending {
         found["since"] = pending.since_ms.into();
     }
     add_problem(&mut found, entry);
     found
+}
+
+fn format(format: Format) -> Value {
+    json!({
+        "encryption": format.encryption.name(),
+        "signed": format.signing == Signing::Signed,
+        "kind": match format.kind {
+            ContentKind::Text => "text",
+            ContentKind::Bytes => "bytes",
+        },
+    })
 }
 
 fn add_problem(found: &mut Value, entry: &Entry) {
@@ -107,7 +123,8 @@ fn problem_kind(kind: ProblemKind) -> &'static str {
     }
 }
 
-pub(crate) fn status(status: &Status, device: &str) -> Value {
+pub(crate) fn status(replica: &Replica) -> Value {
+    let status = replica.status();
     let hub = match &status.hub {
         HubState::Ready => json!({ "state": "ready" }),
         HubState::Waiting {
@@ -128,7 +145,8 @@ pub(crate) fn status(status: &Status, device: &str) -> Value {
         "inFlight": status.in_flight,
         "parked": status.parked,
         "hub": hub,
-        "device": device,
+        "device": replica.device().to_string(),
+        "caughtUp": replica.has_caught_up(),
         "clean": status.pending == 0 && status.parked == 0,
     })
 }

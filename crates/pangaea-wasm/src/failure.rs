@@ -34,7 +34,10 @@ impl StorageFailure {
     pub(crate) fn of(thrown: &JsValue) -> Self {
         let text = |name: &str| {
             let value = Reflect::get(thrown, &name.into()).unwrap_or_default();
-            value.dyn_ref::<JsString>().map(String::from).unwrap_or_default()
+            value
+                .dyn_ref::<JsString>()
+                .map(String::from)
+                .unwrap_or_default()
         };
         Self {
             name: text("name"),

@@ -16,6 +16,7 @@ mod driver;
 mod edits;
 mod events;
 mod failure;
+mod keys;
 mod merges;
 mod replica;
 mod store;

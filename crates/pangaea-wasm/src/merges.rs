@@ -26,7 +26,11 @@ impl AppMerge for JsMerge {
         let set = |name: &str, value: &JsValue| drop(Reflect::set(&input, &name.into(), value));
         set("strategy", &strategy.into());
         set("path", &path.as_str().into());
-        for (name, bytes) in [("base", sides.base), ("a", Some(sides.a)), ("b", Some(sides.b))] {
+        for (name, bytes) in [
+            ("base", sides.base),
+            ("a", Some(sides.a)),
+            ("b", Some(sides.b)),
+        ] {
             if let Some(bytes) = bytes {
                 set(name, &Uint8Array::from(&bytes[..]).into());
             }

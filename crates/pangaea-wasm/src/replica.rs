@@ -19,10 +19,10 @@ use pangaea::replica;
 use pangaea::replica::EditError;
 use pangaea::replica::Parts;
 use pangaea::store::RowQuery;
+use pangaea_core::engine::HubState;
 use pangaea_core::io::Choice;
 use pangaea_core::io::Question;
 use pangaea_core::io::Side;
-use pangaea_core::engine::HubState;
 use pangaea_core::state::is_reserved;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -70,7 +70,8 @@ impl Replica {
             let bad = |error: &dyn std::fmt::Display| failure::error("bad-key", &error.to_string());
             config.association = Some(association.map_err(|error| bad(&error))?);
         }
-        let hub = HttpHub::new(config).map_err(|error| failure::error("bad-hub", &error.to_string()))?;
+        let hub =
+            HttpHub::new(config).map_err(|error| failure::error("bad-hub", &error.to_string()))?;
         let hub = Arc::new(hub);
         let store = IndexedDb::open(&text("database").unwrap_or_default()).await;
         let mut random = [0; 48];
@@ -115,7 +116,9 @@ impl Replica {
                 let versions = driver.replica.edit(list).await;
                 driver.edited();
                 let versions = versions.map_err(|error| failure::of_edit(&error))?;
-                let texts = versions.iter().map(|version| JsValue::from(version.to_string()));
+                let texts = versions
+                    .iter()
+                    .map(|version| JsValue::from(version.to_string()));
                 Ok(texts.collect::<Array>().into())
             })
         })
@@ -132,11 +135,12 @@ impl Replica {
                     Err(EditError::Absent { .. }) => return Ok(JsValue::UNDEFINED),
                     Err(error) => return Err(failure::of_edit(&error)),
                 };
-                let (Body::Bytes(bytes), Some(entry)) = (body, driver.replica.engine().entry(&path))
+                let (Body::Bytes(bytes), Some(entry)) =
+                    (body, driver.replica.engine().entry(&path))
                 else {
                     return Ok(JsValue::UNDEFINED);
                 };
-                let found = events::file(&path, entry).unwrap_or_default();
+                let found = events::file(driver.replica.engine(), &path, entry).unwrap_or_default();
                 let found = events::object(&found);
                 let bytes = Uint8Array::from(&bytes[..]);
                 drop(Reflect::set(&found, &"content".into(), &bytes));
@@ -151,7 +155,9 @@ impl Replica {
         self.tell(move |driver| {
             let files = driver.replica.files();
             let wanted = files.filter(|(path, _)| path.as_str().starts_with(&prefix));
-            wanted.filter_map(|(path, entry)| events::file(path, entry)).collect()
+            wanted
+                .filter_map(|(path, entry)| events::file(driver.replica.engine(), path, entry))
+                .collect()
         })
         .await
     }
@@ -163,7 +169,9 @@ impl Replica {
             let unsent = entries.filter(|(path, entry)| {
                 !is_reserved(path) && (entry.pending.is_some() || entry.problem.is_some())
             });
-            unsent.map(|(path, entry)| events::unsent(path, entry)).collect()
+            unsent
+                .map(|(path, entry)| events::unsent(driver.replica.engine(), path, entry))
+                .collect()
         })
         .await
     }
@@ -219,8 +227,15 @@ impl Replica {
 
     /// Files of which two versions are kept.
     pub async fn conflicts(&self) -> Result<JsValue, JsValue> {
-        self.tell(|driver| driver.replica.conflicts().iter().map(events::conflict).collect())
-            .await
+        self.tell(|driver| {
+            driver
+                .replica
+                .conflicts()
+                .iter()
+                .map(events::conflict)
+                .collect()
+        })
+        .await
     }
 
     /// Settles a conflict: `mine`, `theirs` or `both`.
@@ -248,9 +263,7 @@ impl Replica {
 
     /// A summary.
     pub async fn status(&self) -> Result<JsValue, JsValue> {
-        let device = self.device.clone();
-        self.tell(move |driver| events::status(&driver.replica.status(), &device))
-            .await
+        self.tell(|driver| events::status(&driver.replica)).await
     }
 
     /// A person said yes to what the replica asks: `mass-delete` or `other-bucket`.

@@ -174,7 +174,9 @@ impl Store for IndexedDb {
         let database = std::rc::Rc::clone(&self.database);
         let writing = async move {
             let written = database.commit(rows).await;
-            written.map(drop).map_err(|thrown| StorageFailure::of(&thrown))
+            written
+                .map(drop)
+                .map_err(|thrown| StorageFailure::of(&thrown))
         };
         let writing = writing.boxed_local().shared();
         *self.under_way.borrow_mut() = Some((transaction, writing.clone()));
@@ -318,7 +320,11 @@ fn rows_of(transaction: &Transaction) -> Result<Object, StoreError> {
         if ContentHash::of(bytes) != *hash {
             return Err(StoreError::wrong_digest());
         }
-        push(&contents, &name_of(*hash), Uint8Array::from(&bytes[..]).into());
+        push(
+            &contents,
+            &name_of(*hash),
+            Uint8Array::from(&bytes[..]).into(),
+        );
     }
     set(&rows, "contents", &contents);
     let entries = entries_of(transaction)?;
@@ -340,7 +346,9 @@ fn rows_of(transaction: &Transaction) -> Result<Object, StoreError> {
     set(&rows, "log", &log);
     let stamps = Array::new();
     for (path, stamp) in &transaction.stamps {
-        let stamp = stamp.as_deref().map_or(JsValue::NULL, |stamp| Uint8Array::from(stamp).into());
+        let stamp = stamp
+            .as_deref()
+            .map_or(JsValue::NULL, |stamp| Uint8Array::from(stamp).into());
         push(&stamps, path.as_str(), stamp);
     }
     set(&rows, "stamps", &stamps);
@@ -367,8 +375,14 @@ fn entries_of(transaction: &Transaction) -> Result<Array, StoreError> {
         let row = Object::new();
         let bytes = record::encode_entry(entry)?;
         set(&row, "record", &Uint8Array::from(&bytes[..]).into());
-        let named = [entry.local.file().map(|file| file.content), entry.base.file().map(|file| file.content)];
-        let named = named.into_iter().flatten().map(|hash| JsValue::from(name_of(hash)));
+        let named = [
+            entry.local.file().map(|file| file.content),
+            entry.base.file().map(|file| file.content),
+        ];
+        let named = named
+            .into_iter()
+            .flatten()
+            .map(|hash| JsValue::from(name_of(hash)));
         set(&row, "contents", &named.collect::<Array>());
         push(&entries, path.as_str(), row.into());
     }
@@ -418,11 +432,17 @@ fn path_of(key: &JsValue) -> Result<FilePath, StoreError> {
 }
 
 fn text_of(value: &JsValue) -> String {
-    value.dyn_ref::<JsString>().map(String::from).unwrap_or_default()
+    value
+        .dyn_ref::<JsString>()
+        .map(String::from)
+        .unwrap_or_default()
 }
 
 fn bytes_of(value: &JsValue) -> Vec<u8> {
-    value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default()
+    value
+        .dyn_ref::<Uint8Array>()
+        .map(Uint8Array::to_vec)
+        .unwrap_or_default()
 }
 
 /// Numbers in JavaScript are exact up to 2^53, which is enough for bytes and milliseconds.

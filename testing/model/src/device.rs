@@ -113,6 +113,7 @@ impl Device {
                     content: ContentHash::of(bytes),
                     size: bytes.len() as u64,
                     media_type: MediaType::of(path.as_str(), b""),
+                    format: None,
                 };
                 self.engine.handle_local_write(path, new, self.now_ms);
             }

@@ -87,6 +87,7 @@ impl Engine {
             return;
         }
         self.mass_delete_allowed = false;
+        self.has_listed = true;
         for file in &files {
             self.note_listed(file, now_ms);
         }

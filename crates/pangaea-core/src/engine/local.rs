@@ -16,6 +16,7 @@ use crate::mutant::planted;
 use crate::state::Ancestors;
 use crate::state::Base;
 use crate::state::Entry;
+use crate::state::Format;
 use crate::state::Local;
 use crate::state::LocalFile;
 use crate::state::ProblemKind;
@@ -36,6 +37,7 @@ impl Engine {
     ) -> VersionId {
         if let Some(file) = self.entries.get(path).and_then(|entry| entry.local.file())
             && file.content == new.content
+            && self.is_held_so(path, file, &new)
         {
             return file.version;
         }
@@ -47,6 +49,7 @@ impl Engine {
             return version;
         }
         self.keep_replaced(path, Cause::Edited, now_ms);
+        let format = self.wished_format(path, &new);
         let ancestors = self.ancestors_of_next(path);
         let version = self.next_version(now_ms);
         let is_of_either = self.unscanned.contains(path);
@@ -57,6 +60,7 @@ impl Engine {
                 version,
                 ancestors,
                 media_type: new.media_type,
+                format,
             });
         });
         self.record_edit(path, Action::Edited, version, now_ms);
@@ -164,7 +168,7 @@ impl Engine {
     fn undo_unsent_edit(&mut self, path: &FilePath, new: &NewContent) -> Option<VersionId> {
         let entry = self.entries.get(path)?;
         let base = entry.base.file()?.clone();
-        if base.content != new.content || !self.is_unsent(path) {
+        if base.content != new.content || new.format.is_some() || !self.is_unsent(path) {
             return None;
         }
         self.clear_pending(path);
@@ -175,9 +179,28 @@ impl Engine {
                 version: base.version,
                 ancestors: base.ancestors.clone(),
                 media_type: new.media_type.clone(),
+                format: None,
             });
         });
         Some(base.version)
+    }
+
+    /// Whether a file is already as the application wants it held; if it says nothing, it is.
+    fn is_held_so(&self, path: &FilePath, file: &LocalFile, new: &NewContent) -> bool {
+        new.format.is_none_or(|wish| {
+            let format = self.format_for(path);
+            file.media_type == new.media_type && wish.over(format) == format
+        })
+    }
+
+    /// The format that is kept with a version: what the application wants now, or wanted before.
+    fn wished_format(&self, path: &FilePath, new: &NewContent) -> Option<Format> {
+        let entry = self.entries.get(path);
+        let before = entry.and_then(|entry| entry.local.file()?.format);
+        match new.format {
+            Some(wish) => Some(wish.over(self.format_of(path, Some(&new.media_type)))),
+            None => before,
+        }
     }
 
     /// Whether nobody else can have seen the pending operation.

@@ -139,6 +139,7 @@ impl Engine {
                         version,
                         ancestors: Ancestors::descend(parents, inherited),
                         media_type: ours.media_type,
+                        format: None,
                     }
                 });
                 let target = Target {

@@ -138,6 +138,8 @@ pub struct Engine {
     /// Requests that an answer led to and that go out next.
     follow_up: VecDeque<Sending>,
     listing: listing::Listing,
+    /// The bucket was listed in this life. Decides nothing.
+    has_listed: bool,
     hub: HubState,
     /// The hub asked not to be asked before this, in milliseconds since 1970.
     hub_asked_ms: u64,
@@ -212,6 +214,7 @@ impl Engine {
             next_request: 0,
             follow_up: VecDeque::new(),
             listing: listing::Listing::default(),
+            has_listed: false,
             hub: HubState::Ready,
             hub_asked_ms: 0,
             mass_delete_allowed: false,

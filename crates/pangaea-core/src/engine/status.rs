@@ -5,9 +5,12 @@ use gaia::path::FilePath;
 use super::Delay;
 use super::Engine;
 use super::HubState;
+use crate::state::Base;
+use crate::state::Entry;
 use crate::state::Local;
 use crate::state::Problem;
 use crate::state::ProblemKind;
+use crate::state::Remote;
 use crate::version::Hlc;
 
 /// A summary of the journal and of what stands in its way.
@@ -62,6 +65,20 @@ impl Engine {
     /// The paths that are left alone for a while, and why.
     pub fn delays(&self) -> impl Iterator<Item = (&FilePath, &Delay)> {
         self.waiting.iter()
+    }
+
+    /// Whether everything that the hub was said to have in this life is here, but for what waits for
+    /// somebody.
+    pub fn has_everything(&self) -> bool {
+        let is_wanted = |entry: &Entry| {
+            let is_there = matches!(entry.remote, Remote::Seen(Some(_)) | Remote::File(_));
+            is_there && entry.problem.is_none() && entry.base == Base::Unknown
+        };
+        self.has_listed
+            && self.listing.is_done()
+            && self.hub == HubState::Ready
+            && self.in_flight.is_empty()
+            && !self.entries.values().any(is_wanted)
     }
 
     /// How many steps are known to be left, waiting ones not counted.

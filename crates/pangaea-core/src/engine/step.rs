@@ -10,6 +10,7 @@ use crate::commit::Action;
 use crate::commit::Cause;
 use crate::io::Event;
 use crate::io::Request;
+use crate::media::MediaType;
 use crate::mutant::Bug;
 use crate::mutant::planted;
 use crate::plan::Condition;
@@ -264,18 +265,24 @@ impl Engine {
         });
     }
 
-    /// How a file is wrapped: as it was, or by policy if it is new.
-    fn format_for(&self, path: &FilePath) -> Format {
-        let entry = self.entries.get(path);
-        let file = entry.and_then(|entry| entry.local.file());
-        let is_text =
-            file.is_some_and(|file| file.media_type.is_text() || file.media_type.is_json());
+    /// How a file is wrapped: as the application wants it, as it was, or by policy if it is new.
+    pub fn format_for(&self, path: &FilePath) -> Format {
+        let file = self.entries.get(path).and_then(|entry| entry.local.file());
+        if let Some(format) = file.and_then(|file| file.format) {
+            return format;
+        }
+        self.format_of(path, file.map(|file| &file.media_type))
+    }
+
+    /// How content of a type is wrapped at a path if the application says nothing of it.
+    pub(super) fn format_of(&self, path: &FilePath, media_type: Option<&MediaType>) -> Format {
+        let is_text = media_type.is_some_and(|media| media.is_text() || media.is_json());
         let kind = if is_text {
             ContentKind::Text
         } else {
             ContentKind::Bytes
         };
-        match entry.and_then(|entry| entry.base.file()) {
+        match self.entries.get(path).and_then(|entry| entry.base.file()) {
             Some(base) => {
                 let kept = base.format;
                 let kind = if kept.kind == ContentKind::Text {
@@ -351,6 +358,7 @@ pub(super) fn file_of(remote: &RemoteFile) -> Option<LocalFile> {
             version: remote.version,
             ancestors: remote.ancestors.clone(),
             media_type: media_type.clone(),
+            format: None,
         }),
         RemoteBody::Tombstone => None,
     }

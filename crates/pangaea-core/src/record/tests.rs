@@ -29,20 +29,32 @@ fn media() -> impl Strategy<Value = MediaType> {
         .prop_map(|(essence, parameters)| MediaType::from_parts(&essence, &parameters))
 }
 
+fn wish() -> impl Strategy<Value = Option<Format>> {
+    let format = (0..8_u8).prop_map(|bits| format_from_bits(bits).expect("all bits are known"));
+    prop::option::of(format)
+}
+
 fn local() -> impl Strategy<Value = Local> {
     prop_oneof![
         Just(Local::Never),
-        (hash(), any::<u64>(), version(), ancestors(), media()).prop_map(
-            |(content, size, version, ancestors, media_type)| {
+        (
+            hash(),
+            any::<u64>(),
+            version(),
+            ancestors(),
+            media(),
+            wish()
+        )
+            .prop_map(|(content, size, version, ancestors, media_type, format)| {
                 Local::File(LocalFile {
                     content,
                     size,
                     version,
                     ancestors,
                     media_type,
+                    format,
                 })
-            }
-        ),
+            }),
         (version(), ancestors())
             .prop_map(|(version, ancestors)| Local::Deleted { version, ancestors }),
     ]
@@ -181,8 +193,8 @@ fn newer_and_senseless_records_are_told_apart() {
     let bytes = encode_entry(&Entry::default()).expect("written");
     let with_format = |format: u8| [&[format], &bytes[1..]].concat();
     assert_eq!(
-        decode_entry(&with_format(2)),
-        Err(RecordError::Newer { found: 2, known: 1 })
+        decode_entry(&with_format(3)),
+        Err(RecordError::Newer { found: 3, known: 2 })
     );
     assert!(matches!(
         decode_entry(&with_format(0)),
@@ -243,6 +255,7 @@ fn ten_thousand_records_are_read_quickly() {
             version,
             ancestors: ancestors.clone(),
             media_type: MediaType::json(),
+            format: None,
         }),
         base: Base::File(BaseFile {
             tag: ETag::of(b"content"),

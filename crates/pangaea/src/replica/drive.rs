@@ -13,6 +13,7 @@ use pangaea_core::policy::POLICY_PATH;
 
 use super::Replica;
 use super::ReplicaError;
+use super::SETTING_CAUGHT_UP;
 use super::carry::Completion;
 use crate::store::Transaction;
 
@@ -114,6 +115,7 @@ impl Replica {
             let stored = self.save().await?;
             self.start_requests();
             if self.running.is_empty() {
+                self.note_caught_up().await?;
                 // Planning may have changed something that must be stored before it goes on.
                 return Ok(stored || !self.engine.is_quiet(now_ms) && self.is_dirty());
             }
@@ -129,6 +131,17 @@ impl Replica {
                 .for_each(|completion| self.take(completion));
         }
         Ok(true)
+    }
+
+    /// Remembers that everything of the hub has been here, when that is so for the first time.
+    async fn note_caught_up(&mut self) -> Result<(), ReplicaError> {
+        if !self.has_caught_up && self.engine.has_everything() {
+            let setting = (SETTING_CAUGHT_UP.to_owned(), Some("yes".to_owned()));
+            self.extra.settings.push(setting);
+            self.save().await?;
+            self.has_caught_up = true;
+        }
+        Ok(())
     }
 
     /// When a waiting replica wants its next turn, in milliseconds since 1970.

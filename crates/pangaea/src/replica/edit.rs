@@ -11,6 +11,7 @@ use pangaea_core::io::Choice;
 use pangaea_core::io::NewContent;
 use pangaea_core::io::Question;
 use pangaea_core::media::MediaType;
+use pangaea_core::state::FormatWish;
 use pangaea_core::state::ProblemKind;
 use pangaea_core::version::ContentHash;
 use pangaea_core::version::VersionId;
@@ -88,6 +89,9 @@ pub struct EditedContent {
     pub bytes: Bytes,
     /// None: told from name and content.
     pub media_type: Option<MediaType>,
+    /// How the hub is to hold it; none: as it was, or by policy, and content that is there already
+    /// is no edit whatever its type.
+    pub format: Option<FormatWish>,
 }
 
 impl Replica {
@@ -163,6 +167,7 @@ impl Replica {
             content: ContentHash::of(&bytes),
             size: bytes.len() as u64,
             media_type,
+            format: content.format,
         };
         if self.carrier.is_kept(path, &new.media_type, new.size) {
             if bytes.len() <= INLINE_BYTES_MAX {
@@ -190,6 +195,7 @@ impl Replica {
             content: Some(EditedContent {
                 bytes: content,
                 media_type,
+                format: None,
             }),
         };
         self.edit_one(edit).await
@@ -283,6 +289,7 @@ impl Replica {
                     content: row.content,
                     size: row.size,
                     media_type: row.media_type,
+                    format: None,
                 };
                 self.change_folder(path, Some((row.content, body))).await?;
                 let now_ms = self.carrier.time().now_ms();
@@ -331,6 +338,7 @@ impl Replica {
                     content: file.content,
                     size: file.size,
                     media_type: file.media_type,
+                    format: None,
                 };
                 self.engine.handle_local_write(&original, new, now_ms);
                 self.delete(path).await?;

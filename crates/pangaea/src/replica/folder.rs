@@ -131,6 +131,7 @@ impl Replica {
                     content,
                     size,
                     media_type,
+                    format: None,
                 };
                 self.engine.handle_local_write(&path, new, now_ms);
             }

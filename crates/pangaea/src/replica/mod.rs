@@ -63,6 +63,9 @@ use crate::time::Time;
 /// The setting that holds this device's id.
 pub const SETTING_DEVICE: &str = "device";
 
+/// The setting that is there once this device has had everything that the hub had.
+const SETTING_CAUGHT_UP: &str = "caught-up";
+
 /// What a replica is made of.
 pub struct Parts {
     /// Where it remembers.
@@ -130,6 +133,7 @@ pub struct Replica {
     folder_report: FolderReport,
     events: VecDeque<Event>,
     done: u64,
+    has_caught_up: bool,
 }
 
 impl Replica {
@@ -139,6 +143,8 @@ impl Replica {
     /// [`ReplicaError`]; nothing was changed then.
     pub async fn open(parts: Parts) -> Result<Self, ReplicaError> {
         let loaded = parts.store.load().await?;
+        let is_caught_up = |(name, _): &(String, String)| name == SETTING_CAUGHT_UP;
+        let has_caught_up = loaded.settings.iter().any(is_caught_up);
         let mut settings = loaded.settings.into_iter();
         let known = settings.find_map(|(name, text)| (name == SETTING_DEVICE).then_some(text));
         let (ids, seed) = parts.random.split_at(40);
@@ -196,6 +202,7 @@ impl Replica {
             folder_report: FolderReport::default(),
             events: VecDeque::new(),
             done: 0,
+            has_caught_up,
         };
         replica.load_policy().await?;
         if is_new {
@@ -217,6 +224,12 @@ impl Replica {
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Whether this device has once had everything that the hub had. Until then a file that is not
+    /// here may be there.
+    pub fn has_caught_up(&self) -> bool {
+        self.has_caught_up
     }
 
     /// The engine, to ask about entries and status.
@@ -258,6 +271,7 @@ fn options_for(parts: &Parts, device: DeviceId, seed: u64, identity: &Bytes) -> 
         content: ContentHash::of(identity),
         size: identity.len() as u64,
         media_type: MediaType::json(),
+        format: None,
     });
     options
 }

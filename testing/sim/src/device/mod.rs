@@ -332,6 +332,7 @@ impl Device {
                     content,
                     size,
                     media_type,
+                    format: None,
                 };
                 self.engine.handle_local_write(path, new, now_ms);
             }

@@ -209,3 +209,62 @@ fn an_edit_ends_what_was_decided_for_the_state_before_it() {
         request => panic!("{request:?}"),
     }
 }
+
+#[test]
+fn how_an_application_wants_a_file_held_is_kept_and_is_an_edit() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let plain = FormatWish {
+        encryption: Some(Encryption::Plain),
+        ..FormatWish::default()
+    };
+    let wished = |harness: &mut Harness, text: &str, format| {
+        let new = NewContent {
+            format,
+            ..new(text)
+        };
+        harness.engine.handle_local_write(&path("a.txt"), new, NOW);
+    };
+    let pushed = |harness: &mut Harness, text: &str| {
+        let (id, request) = harness.ask();
+        let Request::Push { format, .. } = request else {
+            panic!("{request:?}")
+        };
+        harness.answer(id, Response::Stored(tag(text)));
+        format
+    };
+    wished(&mut harness, "one", Some(plain));
+    let first = pushed(&mut harness, "one");
+    assert_eq!(
+        (first.encryption, first.kind),
+        (Encryption::Plain, ContentKind::Text)
+    );
+    wished(&mut harness, "two", None);
+    assert_eq!(pushed(&mut harness, "two"), first, "as before");
+    wished(&mut harness, "two", Some(plain));
+    assert_eq!(harness.pending(), 0, "it is so already");
+    let sealed = FormatWish {
+        encryption: Some(Encryption::Ecies),
+        kind: Some(ContentKind::Bytes),
+        ..FormatWish::default()
+    };
+    wished(&mut harness, "two", Some(sealed));
+    assert_eq!(harness.pending(), 1, "the same bytes, held otherwise");
+    let format = pushed(&mut harness, "two");
+    assert_eq!(
+        (format.encryption, format.kind),
+        (Encryption::Ecies, ContentKind::Bytes)
+    );
+    assert_eq!(harness.engine.format_for(&a), format);
+}
+
+#[test]
+fn a_replica_knows_when_it_has_had_everything() {
+    let mut harness = Harness::new();
+    assert!(!harness.engine.has_everything(), "nobody was asked");
+    harness.engine.handle_round_start();
+    let (id, request) = harness.ask();
+    assert_eq!(request, Request::List);
+    assert!(!harness.engine.has_everything());
+    harness.answer(id, Response::Listed(Vec::new()));
+    assert!(harness.engine.has_everything());
+}

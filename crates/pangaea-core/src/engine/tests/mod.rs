@@ -21,6 +21,7 @@ use crate::state::Ancestors;
 use crate::state::Base;
 use crate::state::ContentKind;
 use crate::state::Format;
+use crate::state::FormatWish;
 use crate::state::IDENTITY_PATH;
 use crate::state::Local;
 use crate::state::Origin;
@@ -43,6 +44,7 @@ fn new(text: &str) -> NewContent {
         content,
         size: text.len() as u64,
         media_type: MediaType::of("a.txt", b""),
+        format: None,
     }
 }
 
@@ -62,6 +64,7 @@ fn remote(text: &str, clock: u64, ancestors: &[VersionId]) -> RemoteFile {
         content,
         size,
         media_type,
+        ..
     } = new(text);
     let format = Format {
         encryption: Encryption::Ecies,

@@ -56,6 +56,7 @@ fn file(of: V, ancestors: &[V]) -> Local {
         version: version(of),
         ancestors: versions(ancestors),
         media_type: MediaType::octet_stream(),
+        format: None,
     })
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::platform::Body;
+use super::platform::RequestBuilder;
 use bytes::Bytes;
 use gaia::etag::ETag;
 use gaia::hub_info::feature;
@@ -20,8 +22,6 @@ use http::header::CONTENT_TYPE;
 use http::header::IF_MATCH;
 use http::header::IF_NONE_MATCH;
 use pangaea_core::plan::Condition;
-use super::platform::Body;
-use super::platform::RequestBuilder;
 
 use super::HttpHub;
 use super::failure;

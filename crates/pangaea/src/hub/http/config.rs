@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::platform::Url;
 use gaia::association::AssociationToken;
 use gaia::key::SecretKey;
-use super::platform::Url;
 
 /// Requests that are on their way at the same time, unless told otherwise.
 const REQUESTS_MAX_DEFAULT: usize = 32;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::platform::Instant;
 use gaia::changes;
 use gaia::changes::Change;
 use gaia::changes::Changes;
@@ -22,7 +23,6 @@ use gaia::path::FilePath;
 use http::Method;
 use http::StatusCode;
 use tokio::sync::Mutex;
-use super::platform::Instant;
 
 use super::HttpHub;
 use super::failure;

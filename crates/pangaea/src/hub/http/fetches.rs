@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::platform::timeout;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -27,7 +28,6 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
-use super::platform::timeout;
 
 use super::HttpHub;
 use super::failure::Call;

@@ -29,6 +29,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use self::platform::RequestBuilder;
+use self::platform::Url;
 use async_trait::async_trait;
 use gaia::address::Address;
 use gaia::etag::ETag;
@@ -39,8 +41,6 @@ use http::Method;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use pangaea_core::plan::Condition;
-use self::platform::RequestBuilder;
-use self::platform::Url;
 use tokio::sync::Semaphore;
 
 use self::batches::Change;

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::platform::Url;
+use super::platform::sleep;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -15,8 +17,6 @@ use http::StatusCode;
 use http::header::CONTENT_RANGE;
 use http::header::IF_MATCH;
 use http::header::RANGE;
-use super::platform::Url;
-use super::platform::sleep;
 
 use super::HttpHub;
 use super::failure;

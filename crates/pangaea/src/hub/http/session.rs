@@ -56,7 +56,9 @@ impl Session {
     /// By the wall clock, which goes on while the device sleeps. One that was set back counts as
     /// very old.
     fn age(&self) -> Duration {
-        wall_clock().duration_since(self.made).unwrap_or(Duration::MAX)
+        wall_clock()
+            .duration_since(self.made)
+            .unwrap_or(Duration::MAX)
     }
 }
 

@@ -52,7 +52,10 @@ impl Carrier {
                     None => None,
                 };
                 let versions = (ours.version, theirs.version);
-                match self.merge_by_app(path, strategy, &base, (&a, &b), versions).await {
+                match self
+                    .merge_by_app(path, strategy, &base, (&a, &b), versions)
+                    .await
+                {
                     Some(AppMerged::NotNow) => return Err(app_is_away()),
                     Some(AppMerged::Content(bytes)) => self.keep_content(path, bytes),
                     Some(AppMerged::KeepBoth) | None => {

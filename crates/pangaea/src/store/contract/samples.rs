@@ -84,6 +84,7 @@ pub(super) fn edited(content: &[u8]) -> Entry {
             version: version(3),
             ancestors: Ancestors::new([version(2)]),
             media_type: MediaType::json(),
+            format: None,
         }),
         pending: Some(Pending {
             sequence: 1,

@@ -507,6 +507,7 @@ fn numbered(number: u64) -> Transaction {
             version,
             ancestors: Ancestors::new([VersionId::from_bytes([6; 16])]),
             media_type: MediaType::json(),
+            format: None,
         }),
         ..Entry::default()
     };

@@ -93,8 +93,16 @@ impl Url {
 
     fn of(parts: Option<Vec<String>>) -> Result<Self, NoUrl> {
         let parts = parts.and_then(|parts| <[String; 8]>::try_from(parts).ok());
-        let [href, scheme, host, username, password, query, fragment, origin] =
-            parts.ok_or(NoUrl)?;
+        let [
+            href,
+            scheme,
+            host,
+            username,
+            password,
+            query,
+            fragment,
+            origin,
+        ] = parts.ok_or(NoUrl)?;
         Ok(Self {
             href,
             scheme: scheme.trim_end_matches(':').to_owned(),
