@@ -30,7 +30,38 @@ const SEEDS: u32 = 500;
 pub fn run() -> Result<()> {
     check()?;
     build_package()?;
+    check_store()?;
     replay()
+}
+
+/// Runs the checks that every store must pass on the browser's.
+fn check_store() -> Result<()> {
+    let mut build = cargo_for_the_web("build")?;
+    build.args([
+        "--profile",
+        "sim",
+        "--package",
+        "pangaea-wasm",
+        "--features",
+        "contract",
+    ]);
+    call(build)?;
+    let module = bind("pangaea_wasm", "store-contract")?;
+    let mut node = program("node");
+    node.arg(root().join("packages/browser-tests/store/contract.mjs"))
+        .arg(module);
+    call(node)
+}
+
+/// Makes of a module, built with the profile `sim`, what a browser can load. Returns the folder.
+fn bind(name: &str, folder: &str) -> Result<PathBuf> {
+    let module = web_dir()?.join(folder);
+    let mut bind = program("wasm-bindgen");
+    bind.args(["--target", "web", "--no-typescript", "--out-dir"])
+        .arg(&module)
+        .arg(web_dir()?.join(TARGET).join(format!("sim/{name}.wasm")));
+    call(bind)?;
+    Ok(module)
 }
 
 /// Builds the module and the npm package around it.
@@ -49,6 +80,7 @@ pub fn build_package() -> Result<()> {
     bind.args([
         "--target",
         "web",
+        "--no-typescript",
         "--remove-name-section",
         "--remove-producers-section",
         "--out-dir",
@@ -159,13 +191,7 @@ fn build_simulator() -> Result<PathBuf> {
     let mut build = cargo_for_the_web("build")?;
     build.args(["--profile", "sim", "--package", "pangaea-sim-web"]);
     call(build)?;
-    let module = web_dir()?.join("simulator");
-    let mut bind = program("wasm-bindgen");
-    bind.args(["--target", "web", "--no-typescript", "--out-dir"])
-        .arg(&module)
-        .arg(web_dir()?.join(TARGET).join("sim/pangaea_sim_web.wasm"));
-    call(bind)?;
-    Ok(module)
+    bind("pangaea_sim_web", "simulator")
 }
 
 /// Tells whether rustup's toolchain can build for the browser by itself.

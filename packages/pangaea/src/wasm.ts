@@ -143,19 +143,19 @@ export interface OpenOptions {
   association?: string;
 }
 
-/** A device's copy of a bucket. Its methods that return no promise begin something or tell what is known. */
+/** A device's copy of a bucket. Its methods that return no promise begin something. */
 export interface Replica {
   address(): string;
   device(): string;
   edit(edits: Edit[]): Promise<string[]>;
   read(path: string): Promise<FileData | undefined>;
-  list(prefix: string): FileInfo[];
+  list(prefix: string): Promise<FileInfo[]>;
   history(path: string): Promise<HistoryEntry[]>;
   restore(path: string, version: string): Promise<string>;
-  conflicts(): Conflict[];
+  conflicts(): Promise<Conflict[]>;
   resolve(path: string, choice: Choice): Promise<void>;
-  status(): Status;
-  unsent(): FileInfo[];
+  status(): Promise<Status>;
+  unsent(): Promise<FileInfo[]>;
   log(limit: number): Promise<LogRow[]>;
   answer(question: Question): void;
   sync(): void;
