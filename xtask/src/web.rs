@@ -89,10 +89,20 @@ pub fn build_package() -> Result<()> {
     .arg(web_dir()?.join(TARGET).join("web/pangaea_wasm.wasm"));
     call(bind)?;
     let file = module.join("pangaea_wasm_bg.wasm");
+    // The features that browsers have had since 2022, and the compiler uses.
     let mut shrink = program("node");
     shrink
         .arg(packages.join("node_modules/binaryen/bin/wasm-opt"))
-        .args(["-Oz", "--all-features", "-o"])
+        .args([
+            "-Oz",
+            "--enable-bulk-memory",
+            "--enable-nontrapping-float-to-int",
+            "--enable-sign-ext",
+            "--enable-mutable-globals",
+            "--enable-reference-types",
+            "--enable-multivalue",
+            "-o",
+        ])
         .args([&file, &file]);
     call(shrink)?;
     let mut compile = program("npm");
