@@ -55,7 +55,7 @@ async function contents({ step, storage }) {
 async function types({ step, storage }) {
   const given = [
     'text/html', 'TEXT/Html', 'text/plain; charset=UTF-8', 'text/plain; charset=ascii', 'text/plain; charset=latin1',
-    'application/json', 'application/json; charset=utf-8', 'image/png', 'application/xml', 'application/ld+json', '',
+    'application/json', 'application/json; charset=utf-8', 'image/png', 'application/xml', 'application/ld+json', '', 'garbage', 'text', 'text/x;;', 'image/svg+xml; a="b;c"', ' text/plain',
   ];
   for (const [index, contentType] of given.entries()) {
     for (const [kind, content] of [['text', '{"a": 1}'], ['bytes', new Uint8Array([123, 125])]]) {

@@ -71,7 +71,9 @@ async function findSignature(bucket: Bucket, name: string, secret: string): Prom
 
 /** Asks the hub for what is not here, unless it is known to have been deleted. */
 async function ask(bucket: Bucket, name: string, refused: string, url: () => Promise<string>): Promise<Stored> {
-  if ((await bucket.history(name)).length > 0) {
+  // The signature of a deleted file goes with it, if a moment later.
+  const owner = name.endsWith(SIGNATURE_SUFFIX) ? name.slice(0, -SIGNATURE_SUFFIX.length) : name;
+  if ((await isDeleted(bucket, name)) || (owner !== name && (await isDeleted(bucket, owner)))) {
     throw missing(refused);
   }
   let response: Response;
@@ -88,6 +90,11 @@ async function ask(bucket: Bucket, name: string, refused: string, url: () => Pro
     throw missing(refused);
   }
   return fromResponse(response, refused);
+}
+
+/** Whether this device has deleted the file, or heard that another one has. */
+async function isDeleted(bucket: Bucket, name: string): Promise<boolean> {
+  return (await bucket.history(name)).length > 0 && (await bucket.get(name)) === undefined;
 }
 
 /** Stores files together. */

@@ -71,7 +71,7 @@ export async function prepare(path: string, content: Content, plan: Plan): Promi
     const { encrypted, signed } = plan;
     const format = { encryption: encrypted ? ("ecies" as const) : ("plain" as const), signed, kind } as const;
     // The type of what is encrypted does not travel, so it is told from the name, as on the other devices.
-    return [{ path, bytes, options: { format, ...(encrypted ? {} : { type: content.type }) } }];
+    return [{ path, bytes, options: { format, ...(encrypted ? {} : { type: mediaType(content.type) }) } }];
   }
   if (plan.by === "page") {
     const envelope = await seal(plan.recipient, bytes, content.wasString, plan.encoding);
@@ -82,7 +82,7 @@ export async function prepare(path: string, content: Content, plan: Plan): Promi
   const { signature, publicKey } = sign(plan.signer, bytes);
   const format = { encryption: "plain", signed: false, kind } as const;
   return [
-    { path, bytes, options: { type: content.type, format } },
+    { path, bytes, options: { type: mediaType(content.type), format } },
     plainJson(`${path}.sig`, JSON.stringify({ signature, publicKey })),
   ];
 }
@@ -91,6 +91,16 @@ export async function prepare(path: string, content: Content, plan: Plan): Promi
 export function isSameKey(one: string, other: string): boolean {
   const digits = (key: string) => key.slice(0, 64).toLowerCase();
   return digits(one) === digits(other);
+}
+
+/** A media type that the replica takes; what is none becomes the one that readers would treat alike. */
+function mediaType(type: string): string {
+  const [essence = "", ...parameters] = type.split(";");
+  const lower = essence.trim().toLowerCase();
+  if (/^[!#$%&'*+.^_`|~0-9a-z-]+\/[!#$%&'*+.^_`|~0-9a-z-]+$/.test(lower)) {
+    return [lower, ...parameters].join(";");
+  }
+  return lower.startsWith("text") ? "text/plain" : lower.startsWith("application/json") ? "application/json" : "application/octet-stream";
 }
 
 function plainJson(path: string, text: string): Prepared {
