@@ -205,6 +205,24 @@ test('tabs of one browser, with and without a mirror', async (t) => {
   assert.deepEqual(files, [wanted.todos, wanted.list]);
 });
 
+test('what is set through the methods does not wait for the next look', async (t) => {
+  const place = await world(t, PAGES);
+  const tab = await (await place.browser()).open(`${place.site.url}mirror`);
+  // Nothing is looked at again by itself.
+  await tab.evaluate(() => (globalThis.setInterval = () => 0));
+  await openBucket(tab, { hub: place.hub.url, key: place.key });
+  await begin(tab, { prefix: 'k' });
+  await set(tab, 'k1', 'one');
+  await tab.evaluate(() => Storage.prototype.setItem.call(localStorage, 'k2', 'two'));
+  const file = (name) => tab.evaluate(async (name) => (await bucket.get(`local-storage/${name}.json`))?.text(), name);
+  await eventually('both are in the bucket', async () => (await file('k1')) === '"one"' && (await file('k2')) === '"two"', 20_000);
+  await tab.evaluate(() => localStorage.removeItem('k1'));
+  await eventually('it is removed', async () => (await file('k1')) === undefined, 20_000);
+  await tab.evaluate(() => globalThis.mirror.stop());
+  await set(tab, 'k2', 'three');
+  assert.equal(await tab.evaluate(() => Storage.prototype.setItem.toString()), 'function setItem() { [native code] }', 'the methods are as they were');
+});
+
 test('a full localStorage is told, and the value stays in the bucket', async (t) => {
   const place = await world(t, PAGES);
   const [one, two] = [await open(await place.browser('one'), place), await open(await place.browser('two'), place)];

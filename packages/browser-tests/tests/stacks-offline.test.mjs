@@ -5,22 +5,23 @@ import { test } from 'node:test';
 
 import { FRIEND, keyPair, makeFriend, stockStorage } from '../stacks/friend.mjs';
 import { serveNames, stacksPages } from '../stacks/page.mjs';
+import { proxy } from '../support/proxy.mjs';
 import { eventually } from '../support/wait.mjs';
 import { world } from '../support/world.mjs';
 
 /** A signed-in page; `storage` is ours. */
-async function open(chromium, { site, hub, key }) {
+async function open(chromium, { site, hub, key }, options) {
   const tab = await chromium.open(`${site.url}stacks`);
-  await sign(tab, hub.url, key);
+  await sign(tab, hub.url, key, options);
   return tab;
 }
 
-async function sign(tab, hubUrl, appPrivateKey) {
-  await tab.evaluate(([hubUrl, appPrivateKey]) => {
+async function sign(tab, hubUrl, appPrivateKey, options = {}) {
+  await tab.evaluate(([hubUrl, appPrivateKey, bucket]) => {
     const userSession = globalThis.signIn('session', { hubUrl, appPrivateKey });
-    globalThis.storage = new globalThis.ours.Storage({ userSession });
+    globalThis.storage = new globalThis.ours.Storage({ userSession, bucket });
     globalThis.theirs = new globalThis.stock.storage.Storage({ userSession });
-  }, [hubUrl, appPrivateKey]);
+  }, [hubUrl, appPrivateKey, options]);
 }
 
 const fault = (tab, action) => tab.evaluate(async (action) => {
@@ -174,6 +175,29 @@ test('a new device asks the hub for what it has not got yet, and says so when it
     return names.length === 2 && contents.sort();
   }));
   assert.deepEqual(merged, ['{"dark": true}', '{"large": true}'], 'without a common version both are kept');
+});
+
+test('what a hub without conditional deletes keeps of a deleted file is no file', async (t) => {
+  const place = await world(t, await stacksPages());
+  const first = await open(await place.browser('first'), place, { plain: true });
+  const url = await first.evaluate(async () => {
+    const bucket = await storage.bucket();
+    await storage.putFile('kept.txt', '', { encrypt: false, contentType: 'application/octet-stream' });
+    const url = await storage.putFile('deleted.txt', 'words', { encrypt: false });
+    await bucket.accepted('deleted.txt');
+    await storage.deleteFile('deleted.txt');
+    await bucket.accepted('deleted.txt');
+    await bucket.accepted('kept.txt');
+    return url;
+  });
+  const tombstone = await fetch(url);
+  assert.deepEqual([tombstone.status, await tombstone.text()], [200, ''], 'the hub has something there');
+  // A device that cannot list, and can read.
+  const front = await proxy(t, place.hub);
+  front.fault = ({ url }) => (/^\/(read|hub_info)/.test(url) ? undefined : { status: 503 });
+  const second = await open(await place.browser('second'), { ...place, hub: front }, { plain: true });
+  assert.equal((await fault(second, () => storage.getFile('deleted.txt', { decrypt: false }))).code, 'does_not_exist');
+  assert.equal(await second.evaluate(async () => (await storage.getFile('kept.txt', { decrypt: false })).byteLength), 0);
 });
 
 test("other people's files are read without a network when they were read before", async (t) => {
