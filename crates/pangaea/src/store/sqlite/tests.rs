@@ -162,10 +162,10 @@ async fn newer_and_damaged_records_stop_the_loading() {
             .execute("UPDATE entries SET record = ?1", [record])
             .unwrap();
     };
-    set_record(&[2, 0]);
+    set_record(&[3, 0]);
     assert!(matches!(
         store.load().await,
-        Err(StoreError::Newer { found: 2, known: 1 })
+        Err(StoreError::Newer { found: 3, known: 2 })
     ));
     set_record(&[1, 99]);
     assert!(matches!(
