@@ -41,17 +41,28 @@ export async function makeFriend({ hub, app, readers, other }) {
   await files.putFile('for-another.txt', new Uint8Array([9]), { encrypt: other });
   const identity = keyPair();
   const profile = { '@type': 'Person', apps: { [app]: await files.getAppBucketUrl(hub, bucket.privateKey) } };
-  const url = await storeProfile(hub, identity, profile);
-  const record = (address) => ({ address, zonefile: makeProfileZoneFile(FRIEND, url) });
+  const home = stockStorage(hub, identity.privateKey);
+  const token = signProfileToken(profile, identity.privateKey);
+  const url = await storeToken(home, 'profile.json', token);
+  const tampered = await storeToken(home, 'tampered.json', withOtherClaim(token));
+  const owner = getAddressFromPublicKey(identity.publicKey);
+  const record = (address, url) => ({ address, zonefile: makeProfileZoneFile(FRIEND, url) });
   return {
-    [FRIEND]: record(getAddressFromPublicKey(identity.publicKey)),
-    'forged.id': record(getAddressFromPublicKey(keyPair().publicKey)),
+    [FRIEND]: record(owner, url),
+    'forged.id': record(getAddressFromPublicKey(keyPair().publicKey), url),
+    'tampered.id': record(owner, tampered),
     'empty.id': { status: 'available' },
   };
 }
 
-async function storeProfile(hub, identity, profile) {
-  const home = stockStorage(hub, identity.privateKey);
-  const token = signProfileToken(profile, identity.privateKey);
-  return home.putFile('profile.json', JSON.stringify([{ token }]), { encrypt: false, contentType: 'application/json' });
+async function storeToken(home, path, token) {
+  return home.putFile(path, JSON.stringify([{ token }]), { encrypt: false, contentType: 'application/json' });
+}
+
+/** The same signature over another claim. */
+function withOtherClaim(token) {
+  const [header, body, signature] = token.split('.');
+  const payload = JSON.parse(Buffer.from(body, 'base64url'));
+  payload.claim.name = 'Somebody else';
+  return [header, Buffer.from(JSON.stringify(payload)).toString('base64url'), signature].join('.');
 }

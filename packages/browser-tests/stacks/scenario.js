@@ -237,6 +237,7 @@ async function friends({ step, storage, names, friend, other, me }) {
   await step('in no app', () => storage.getFile('shared.txt', { ...from, app: 'https://elsewhere.example' }));
   await step('of nobody', () => storage.getFile('shared.txt', { ...from, username: 'nobody.id' }));
   await step('of somebody without a name record', () => storage.getFile('shared.txt', { ...from, username: 'empty.id' }));
+  await step('of somebody whose profile was changed', () => storage.getFile('shared.txt', { ...from, username: 'tampered.id' }));
   await step('of somebody whose profile another signed', () => storage.getFile('shared.txt', { ...from, username: 'forged.id' }));
 }
 

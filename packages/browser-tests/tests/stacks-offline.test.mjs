@@ -141,6 +141,27 @@ test('one bucket, both clients: each reads what the other wrote', async (t) => {
   assert.deepEqual(again.all.sort(), [...names, 'ours/signed.txt.sig', 'stock/signed.txt.sig'].sort());
 });
 
+test('a signature that somebody else wrote is verified, with the network and later without', async (t) => {
+  const place = await world(t, await stacksPages());
+  const stock = stockStorage(place.hub.url, place.key);
+  for (const name of ['good.txt', 'stale.txt']) {
+    await stock.putFile(name, 'first', { encrypt: false, sign: true });
+  }
+  await stock.putFile('stale.txt', 'second', { encrypt: false });
+  const tab = await open(await place.browser(), place);
+  await eventually('our device has both', () => tab.evaluate(async () => {
+    const files = await (await storage.bucket()).list();
+    return files.filter(({ state, format }) => state === 'stored' && format.signed).length === 2;
+  }));
+  const verify = (name) => tab.evaluate((name) => storage.getFile(name, { decrypt: false, verify: true }).catch(({ message }) => message), name);
+  assert.equal(await verify('good.txt'), 'first');
+  assert.match(await verify('stale.txt'), /^Failed to verify signature: Contents do not match ECDSA signature: path: stale.txt/);
+  await place.hub.stop();
+  assert.equal(await verify('good.txt'), 'first');
+  await tab.evaluate(() => storage.putFile('stale.txt', 'third', { encrypt: false, sign: true }));
+  assert.equal(await verify('stale.txt'), 'third');
+});
+
 test('a new device asks the hub for what it has not got yet, and says so when it cannot', async (t) => {
   const place = await world(t, await stacksPages());
   const stock = stockStorage(place.hub.url, place.key);

@@ -6,9 +6,10 @@ import { PangaeaError } from "../errors.js";
 import type { BucketOptions, Transaction } from "../types.js";
 import type { FileInfo } from "../wasm.js";
 import { DoesNotExist, ValidationError } from "./errors.js";
+import { fetchKept } from "./others.js";
 import { badPath, hubPath } from "./paths.js";
 import type { Session } from "./session.js";
-import { fromReplica, fromResponse, signatureOf, type Stored } from "./stored.js";
+import { fromReplica, fromResponse, isForeign, signatureOf, type Stored } from "./stored.js";
 
 /** How the bucket is opened, where the session does not say it. */
 export type OpenOptions = Omit<BucketOptions, "hub" | "key">;
@@ -56,17 +57,22 @@ export async function find(bucket: Bucket, path: string, secret: string, url: ()
   if (file !== undefined) {
     return fromReplica(file, secret);
   }
-  return (await findSignature(bucket, name, secret)) ?? ask(bucket, name, refused, url);
+  return (await findSignature(bucket, name, secret, refused, url)) ?? ask(bucket, name, refused, url);
 }
 
-/** The signature of a plain file is made by the replica and not among its files. */
-async function findSignature(bucket: Bucket, name: string, secret: string): Promise<Stored | undefined> {
-  if (!name.endsWith(SIGNATURE_SUFFIX)) {
+/** The signature of a plain file is made by the replica, or beside the file on the hub; it is never among the files here. */
+async function findSignature(
+  bucket: Bucket,
+  name: string,
+  secret: string,
+  refused: string,
+  url: () => Promise<string>,
+): Promise<Stored | undefined> {
+  const file = name.endsWith(SIGNATURE_SUFFIX) ? await bucket.get(name.slice(0, -SIGNATURE_SUFFIX.length)) : undefined;
+  if (file === undefined || file.format.encryption !== "plain" || !file.format.signed) {
     return undefined;
   }
-  const file = await bucket.get(name.slice(0, -SIGNATURE_SUFFIX.length));
-  const { encryption, signed } = file?.format ?? {};
-  return file !== undefined && signed && encryption === "plain" ? signatureOf(file, secret) : undefined;
+  return isForeign(file) ? fromResponse(await fetchKept(await url()), refused) : signatureOf(file, secret);
 }
 
 /** Asks the hub for what is not here, unless it is known to have been deleted. */
@@ -78,7 +84,8 @@ async function ask(bucket: Bucket, name: string, refused: string, url: () => Pro
   }
   let response: Response;
   try {
-    response = await fetch(await url(), { referrerPolicy: "origin" });
+    // A signature file may never come here, so it is kept for when there is no network.
+    response = await (owner === name ? fetch(await url(), { referrerPolicy: "origin" }) : fetchKept(await url()));
   } catch (thrown) {
     // Without the hub the replica's word counts, once it has seen all that there is.
     if ((await bucket.status()).caughtUp) {

@@ -58,6 +58,8 @@ export interface StorageOptions {
 }
 
 const SIGNATURE_SUFFIX = ".sig";
+/** Storing a file waits no longer for a hub whose addresses are not known yet. */
+const CONNECT_WAIT_MS = 3_000;
 
 /**
  * The stock client's `Storage` on a bucket that works offline: own files are read from and written to this device, and the
@@ -67,6 +69,7 @@ export class Storage {
   /** The session that was given. */
   userSession: UserSessionLike;
   readonly #options: OpenOptions;
+  #connecting: Promise<GaiaHubConfig> | undefined;
 
   constructor({ userSession, bucket = {} }: StorageOptions) {
     this.userSession = userSession as UserSessionLike;
@@ -89,9 +92,14 @@ export class Storage {
   /**
    * Reads a file.
    *
-   * @returns Text or bytes, as it was stored.
+   * @returns Text or bytes, as it was stored. The bytes of what was encrypted are a Uint8Array, whatever the type says, and
+   * the result is never null: both as in the stock client, whose type this is.
    */
-  async getFile(path: string, options?: GetFileOptions): Promise<string | ArrayBuffer | Uint8Array> {
+  async getFile(path: string, options?: GetFileOptions): Promise<string | ArrayBuffer | null> {
+    return this.#getFile(path, options) as Promise<string | ArrayBuffer>;
+  }
+
+  async #getFile(path: string, options?: GetFileOptions): Promise<string | ArrayBuffer | Uint8Array> {
     const settings = { decrypt: true as boolean | string, verify: false, app: globalThis.location?.origin, ...options };
     if (!settings.decrypt) {
       const stored = await this.#find(path, settings);
@@ -207,10 +215,16 @@ export class Storage {
     return new Session(this.userSession);
   }
 
-  /** The connection, or nothing when the hub cannot be reached and was not before. */
+  /** The connection, or nothing when the hub was never reached and cannot be within a moment. */
   async #connection(): Promise<GaiaHubConfig | undefined> {
+    const known = this.#session().connection();
+    if (known !== undefined) {
+      return known;
+    }
+    this.#connecting ??= this.setLocalGaiaHubConnection().finally(() => (this.#connecting = undefined));
+    const late = new Promise<undefined>((resolve) => setTimeout(resolve, CONNECT_WAIT_MS));
     try {
-      return await this.getOrSetLocalGaiaHubConnection();
+      return await Promise.race([this.#connecting, late]);
     } catch (thrown) {
       if (thrown instanceof TypeError) {
         return undefined;

@@ -12,7 +12,7 @@ export interface Stored {
   asIs(): Promise<string | ArrayBuffer>;
   /** What is inside, when the replica has encrypted or decrypted it with the own key. */
   opened?: string | Uint8Array;
-  /** Whether the replica has verified or makes the owner's signature. */
+  /** Whether the replica has verified the owner's signature, or makes it. */
   signed: boolean;
 }
 
@@ -33,11 +33,19 @@ export async function fromResponse(response: Response, refused: string): Promise
 export function fromReplica(file: BucketFile, secret: string): Stored {
   const { encryption, kind, signed } = file.format;
   if (encryption === "plain") {
-    return fromBytes(file.bytes, file.type, signed);
+    return fromBytes(file.bytes, file.type, signed && !isForeign(file));
   }
   const text = once(() => seal64(file.bytes, kind === "text", signed, secret));
   const opened = kind === "text" ? file.text() : file.bytes;
   return { text, asIs: text, opened, signed };
+}
+
+/**
+ * Whether another program wrote this version. The signature beside such a plain file was not verified, only seen; what a
+ * device of the bucket wrote comes with a signature that was.
+ */
+export function isForeign({ version }: BucketFile): boolean {
+  return version.endsWith("00");
 }
 
 /** The signature file that belongs to a file in the own replica. */
