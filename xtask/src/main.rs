@@ -28,9 +28,9 @@ enum Task {
     Setup,
     /// Run setup and every check: formatting, lints, docs, dependencies, browser build, tests.
     Test,
-    /// Check that the crates meant for the browser build for wasm32.
+    /// Check the crates meant for the browser, and build and check the npm package.
     Web,
-    /// Measure Pangaea against rclone on a tree of small files, or the hub alone.
+    /// Measure Pangaea against rclone on a tree of small files, the hub alone, or the npm package.
     Bench(bench::Bench),
 }
 

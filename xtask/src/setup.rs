@@ -153,7 +153,7 @@ fn quick_install(package: &str) -> Command {
 }
 
 /// Installs what the lock file of a folder names, without running any of it.
-fn packages(folder: &str, what: &str) -> Result<()> {
+pub fn packages(folder: &str, what: &str) -> Result<()> {
     let folder = root().join(folder);
     let wanted = read(&folder.join("package-lock.json"))?;
     // npm leaves no trace of its own that says which lock file a folder was made from.

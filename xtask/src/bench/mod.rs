@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: Pangaea against rclone, side by side, on a tree of small files. `cargo xtask bench hub` is in
-//! `hub`.
+//! `hub`, `cargo xtask bench browser` in `browser`.
 //!
 //! Every contender goes through the same scenarios with its own server on loopback and folders on one file system. The
 //! contenders take turns within each run, so that what else the machine does falls on all of them, and the medians
 //! over the runs are compared.
 
+mod browser;
 mod contender;
 mod floors;
 mod hub;
@@ -36,12 +37,15 @@ pub struct Bench {
 enum Other {
     /// Measure the hub under load, against an empty server and nginx; fails when a floor is missed.
     Hub(hub::Options),
+    /// Measure the npm package beside its peers in Chromium; fails when a floor is missed.
+    Browser(browser::Options),
 }
 
 /// Runs the benchmark that was chosen.
 pub fn run(bench: &Bench) -> Result<()> {
     match &bench.other {
         Some(Other::Hub(options)) => hub::run(options),
+        Some(Other::Browser(options)) => browser::run(options),
         None => against_rclone(&bench.options),
     }
 }

@@ -1,0 +1,47 @@
+// The npm package of this repository, with its worker, syncing with the real hub. Documents are JSON files.
+
+let bucket;
+let name;
+
+const path = (id) => `docs/${id}.json`;
+
+export async function open(database, { hub, key }) {
+  const { openBucket } = await import('/pangaea/dist/index.js');
+  name = database;
+  bucket = await openBucket({ hub, key, name });
+}
+
+export async function put(id, document) {
+  await bucket.put(path(id), document);
+}
+
+export async function putAll(documents) {
+  await bucket.putAll(documents.map(([id, document]) => [path(id), document]));
+}
+
+export async function get(id) {
+  return (await bucket.get(path(id))).json();
+}
+
+export async function pull() {
+  for (;;) {
+    await bucket.sync();
+    const { caughtUp } = await bucket.status();
+    if (caughtUp) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Sends everything. */
+export async function push() {
+  for (;;) {
+    await bucket.sync();
+    const { pending } = await bucket.status();
+    if (pending === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export async function count() {
+  return (await bucket.list('docs/')).length;
+}
