@@ -221,6 +221,29 @@ test('what a hub without conditional deletes keeps of a deleted file is no file'
   assert.equal(await second.evaluate(async () => (await storage.getFile('kept.txt', { decrypt: false })).byteLength), 0);
 });
 
+test('one bucket is open for all storage objects of a page, and a user who signs in after another has their own', async (t) => {
+  const place = await world(t, await stacksPages());
+  const tab = await open(await place.browser(), place);
+  const other = keyPair();
+  const found = await tab.evaluate(async ([hubUrl, appPrivateKey]) => {
+    const { userSession } = storage;
+    const another = new globalThis.ours.Storage({ userSession });
+    const [one, same] = [await storage.bucket(), await another.bucket()];
+    await storage.putFile('whose.txt', 'the first');
+    await one.accepted('whose.txt');
+    // The first one signs out, and somebody else signs in.
+    userSession.store.deleteSessionData();
+    await storage.close();
+    globalThis.signIn('session', { hubUrl, appPrivateKey });
+    const empty = await storage.getFile('whose.txt').catch(({ code }) => code);
+    await storage.putFile('whose.txt', 'the second');
+    return { isSame: one === same, empty, url: await storage.getFileUrl('whose.txt'), closed: await one.list().catch(({ code }) => code) };
+  }, [place.hub.url, other.privateKey]);
+  assert.deepEqual([found.isSame, found.empty, found.closed], [true, 'does_not_exist', 'closed']);
+  assert.equal(await stockStorage(place.hub.url, place.key).getFile('whose.txt'), 'the first');
+  assert.equal(await tab.evaluate(() => storage.getFile('whose.txt')), 'the second');
+});
+
 test("other people's files are read without a network when they were read before", async (t) => {
   const place = await world(t, await stacksPages());
   const me = keyPair();

@@ -2,12 +2,13 @@
 //
 // Every tab brings its own changes to the bucket, in the order in which it made them, with the values that were given: a
 // storage that tabs share may show another tab's value meanwhile. What other tabs change is looked at a moment later, and
-// brought over only if no mirror over there did it.
+// brought over only if no mirror over there sees to it.
 
 import type { Bucket } from "../bucket.js";
 import { Bases } from "./bases.js";
 import { Keys, MARKER, type KeyOptions } from "./keys.js";
 import { isNative, listen, type StorageLike } from "./patch.js";
+import { BELIEVED_MS, Tabs } from "./tabs.js";
 import { fromFile, mergeValues, toFile, type Preferred } from "./values.js";
 
 /** What other tabs did to the storage has reached the bucket by then, if they have a mirror. */
@@ -51,6 +52,7 @@ export class Mirror {
   readonly #storage: StorageLike;
   readonly #keys: Keys;
   readonly #bases: Bases;
+  readonly #tabs: Tabs;
   readonly #onProblem: (problem: MirrorProblem) => void;
   readonly #gone = new AbortController();
   /** What this tab did, by key, in order; done before anything else about the key. */
@@ -59,7 +61,8 @@ export class Mirror {
   readonly #busy = new Map<string, { again: boolean; done: Promise<void> }>();
   /** What the storage showed last. */
   readonly #seen = new Map<string, string | undefined>();
-  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
+  /** When a key is looked at next. */
+  readonly #timers = new Map<string, { timer: ReturnType<typeof setTimeout>; due: number }>();
   readonly #stops: (() => void)[] = [];
   #isReady = false;
   /** While the mirror itself writes to the storage. */
@@ -70,7 +73,9 @@ export class Mirror {
     this.#bucket = bucket;
     this.#storage = storage;
     this.#keys = new Keys(keys);
-    this.#bases = new Bases(`${bucket.database} ${name}`);
+    const mirror = `${bucket.database} ${name}`;
+    this.#bases = new Bases(mirror);
+    this.#tabs = new Tabs(storage === (globalThis.localStorage as StorageLike | undefined) ? mirror : undefined);
     this.#onProblem = onProblem;
     this.#stops.push(listen(storage, (key, value) => this.#changedHere(key, value)));
     this.ready = this.#begin();
@@ -81,16 +86,17 @@ export class Mirror {
   /** Ends it. What this tab has changed until now is still brought to the bucket; what is on either side stays. */
   async stop(): Promise<void> {
     if (this.#isReady) {
-      this.#look();
+      this.#look(0);
     }
     this.#gone.abort();
     this.#stops.splice(0).forEach((stop) => stop());
-    this.#timers.forEach((timer) => clearTimeout(timer));
+    this.#timers.forEach(({ timer }) => clearTimeout(timer));
     this.#timers.clear();
     while (this.#busy.size > 0) {
       await Promise.all([...this.#busy.values()].map(({ done }) => done));
     }
     this.#bases.close();
+    this.#tabs.close();
   }
 
   async #begin(): Promise<void> {
@@ -107,10 +113,14 @@ export class Mirror {
     }
     this.#isReady = true;
     this.#listen();
+    await this.#attendAll();
+    this.#write(MARKER, "1");
+  }
+
+  async #attendAll(): Promise<void> {
     const files = (await this.#bucket.list()).flatMap(({ path }) => this.#keys.of(path) ?? []);
     const all = new Set([...this.#stored(), ...this.#bases.keys(), ...this.#own.keys(), ...files]);
     await Promise.all([...all].map((key) => this.#attend(key)));
-    this.#write(MARKER, "1");
   }
 
   /** Waits until the bucket has once had everything that the hub has. */
@@ -127,14 +137,22 @@ export class Mirror {
     this.#stops.push(this.#bucket.watch("", ({ path }) => this.#later(this.#keys.of(path), BUCKET_WAIT_MS)));
     globalThis.addEventListener?.("storage", (event) => this.#changedElsewhere(event), { signal });
     // Before the page goes, what went past the methods is brought over.
-    globalThis.addEventListener?.("pagehide", () => this.#look(), { signal });
-    globalThis.document?.addEventListener("visibilitychange", () => this.#look(), { signal });
+    globalThis.addEventListener?.("pagehide", () => this.#look(0), { signal });
+    globalThis.document?.addEventListener("visibilitychange", () => this.#shownOrHidden(), { signal });
     const looking = setInterval(() => {
       if (globalThis.document?.visibilityState !== "hidden") {
-        this.#look();
+        this.#look(OTHERS_WAIT_MS);
       }
     }, LOOK_EVERY_MS);
     this.#stops.push(() => clearInterval(looking));
+  }
+
+  #shownOrHidden(): void {
+    this.#look(0);
+    if (globalThis.document.visibilityState === "visible") {
+      // A page that was put aside may have missed what the bucket told. A bucket that was closed has nothing to tell.
+      void this.#attendAll().catch(() => undefined);
+    }
   }
 
   /** This tab has changed the storage through its methods. */
@@ -146,6 +164,7 @@ export class Mirror {
     for (const one of keys.filter((key) => this.#keys.has(key))) {
       this.#own.set(one, [...(this.#own.get(one) ?? []), value ?? undefined]);
       this.#seen.set(one, value ?? undefined);
+      this.#tabs.tell(one, value ?? undefined, "brings");
       void this.#attend(one);
     }
     if (key === null && this.#isReady) {
@@ -165,25 +184,29 @@ export class Mirror {
     }
   }
 
-  /** Looks for changes that nobody told of. */
-  #look(): void {
+  /** Looks for changes that nobody told of. With some time to wait, another tab's mirror may have seen to them then. */
+  #look(wait_ms: number): void {
     for (const key of new Set([...this.#stored(), ...this.#bases.keys()])) {
       const value = this.#read(key);
       if (value !== this.#seen.get(key)) {
         this.#seen.set(key, value);
-        this.#later(key, OTHERS_WAIT_MS);
+        void (wait_ms === 0 ? this.#attend(key) : this.#later(key, wait_ms));
       }
     }
   }
 
   #later(key: string | undefined, wait_ms: number): void {
-    if (key !== undefined && !this.#timers.has(key) && !this.#gone.signal.aborted) {
-      const timer = setTimeout(() => {
-        this.#timers.delete(key);
-        void this.#attend(key);
-      }, wait_ms);
-      this.#timers.set(key, timer);
+    const due = Date.now() + wait_ms;
+    const planned = key === undefined ? undefined : this.#timers.get(key);
+    if (key === undefined || this.#gone.signal.aborted || (planned !== undefined && planned.due <= due)) {
+      return;
     }
+    clearTimeout(planned?.timer);
+    const timer = setTimeout(() => {
+      this.#timers.delete(key);
+      void this.#attend(key);
+    }, wait_ms);
+    this.#timers.set(key, { timer, due });
   }
 
   /** Makes both sides of a key one; one thing at a time. */
@@ -232,7 +255,13 @@ export class Mirror {
     const remote = (await this.#bucket.get(path))?.text();
     const remoteValue = remote === undefined ? undefined : fromFile(remote);
     const local = occasion.by === "own" ? occasion.value : this.#read(key);
-    const base = this.#bases.get(key);
+    const seer = occasion.by === "others" && local !== remoteValue ? this.#tabs.who(key, local) : undefined;
+    if (seer === "brings") {
+      // If that tab is gone before it did, this one sees to it then.
+      this.#later(key, BELIEVED_MS + OTHERS_WAIT_MS);
+      return;
+    }
+    const base = seer === "brought" ? local : this.#bases.get(key);
     if (local === remoteValue) {
       this.#bases.set(key, local);
     } else if (local === base) {
@@ -318,6 +347,7 @@ export class Mirror {
         this.#storage.setItem(key, value);
       }
       this.#seen.set(key, value);
+      this.#tabs.tell(key, value, "brought");
       return true;
     } catch (error) {
       const isFull = ["QuotaExceededError", "NS_ERROR_DOM_QUOTA_REACHED"].includes((error as Error | null)?.name ?? "");

@@ -69,6 +69,8 @@ export class Storage {
   /** The session that was given. */
   userSession: UserSessionLike;
   readonly #options: OpenOptions;
+  /** The bucket that was used last. */
+  #opened: Promise<Bucket> | undefined;
   #connecting: Promise<GaiaHubConfig> | undefined;
 
   constructor({ userSession, bucket = {} }: StorageOptions) {
@@ -81,12 +83,17 @@ export class Storage {
 
   /** The bucket behind it: for watching changes, the status, history and conflicts. Beyond the stock client. */
   async bucket(): Promise<Bucket> {
-    return ownBucket(this.#session(), this.#options);
+    this.#opened = ownBucket(this.#session(), this.#options);
+    return this.#opened;
   }
 
-  /** Lets go of the bucket in this page, for instance when the user signs out. Beyond the stock client. */
+  /** Lets go of the bucket in this page, for instance when the user has signed out. Beyond the stock client. */
   async close(): Promise<void> {
-    await closeBucket(await this.bucket());
+    const bucket = await this.#opened?.catch(() => undefined);
+    this.#opened = undefined;
+    if (bucket !== undefined) {
+      await closeBucket(bucket);
+    }
   }
 
   /**
