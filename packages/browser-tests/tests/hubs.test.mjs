@@ -105,7 +105,7 @@ test('413: that file is parked and told, the others flow', async (t) => {
 });
 
 test('a hub that does not answer at all: writing goes on, and it is sent when the hub is back', async (t) => {
-  const { front, tab } = await behindProxy(t);
+  const { front, tab, device } = await behindProxy(t);
   let silent = true;
   const waiting = [];
   front.fault = () => (silent ? new Promise((resolve) => waiting.push(resolve)) : undefined);
@@ -121,5 +121,7 @@ test('a hub that does not answer at all: writing goes on, and it is sent when th
     await bucket.accepted('file');
     await bucket.accepted('other');
   });
-  assert.equal(await tab.evaluate(async () => (await bucket.get('file')).text()), 'newer content');
+  const other = await device();
+  await other.sync();
+  assert.equal(await other.cat('file'), 'newer content');
 });
