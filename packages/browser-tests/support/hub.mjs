@@ -42,9 +42,10 @@ export class Hub {
     });
     let errors = '';
     child.stderr.on('data', (data) => (errors = (errors + data).slice(-4000)));
+    child.once('error', (error) => (errors = `${error.message}: build it with cargo build -p pangaea-cli`));
     this.#process = child;
     await eventually('the hub answers', async () => {
-      if (child.exitCode !== null) {
+      if (child.exitCode !== null || child.pid === undefined) {
         throw new Error(`the hub ended: ${errors}`);
       }
       const answer = await fetch(`${this.url}/hub_info`).catch(() => undefined);
