@@ -137,11 +137,12 @@ test('where no page has the function the path waits, until one is opened that ha
   await hub.stop();
   await tabs[0].evaluate(() => bucket.put('counters/visits', '13'));
   await tabs[1].evaluate(() => bucket.put('counters/visits', '15'));
+  await tabs[1].goto('about:blank');
+  await hub.start();
+  await tabs[0].evaluate(() => bucket.accepted('counters/visits'));
   // On the phone a page of the application is open that knows nothing of the function.
   await visit(tabs[1], site.url);
   await openBucket(tabs[1], options);
-  await hub.start();
-  await tabs[0].evaluate(() => bucket.accepted('counters/visits'));
   await tabs[1].evaluate(async () => {
     await bucket.put('flows', 'on');
     await bucket.accepted('flows');

@@ -158,12 +158,17 @@ export class Bucket {
   }
 
   /**
-   * Decides a conflict.
+   * Decides a conflict, named by its path or as `conflicts` gave it.
+   *
+   * Where both versions are kept, `mine` drops the copy, `theirs` puts it in the file's place, `both` makes it a file of its own.
+   * What is dropped or replaced goes to the history.
    *
    * @throws {PangaeaError} `no-conflict`.
    */
-  async resolve(path: string, choice: Choice): Promise<void> {
-    return this.session.call("resolve", path, choice);
+  async resolve(conflict: string | Conflict, choice: Choice): Promise<void> {
+    for (const path of await this.#decided(conflict)) {
+      await this.session.call("resolve", path, choice);
+    }
   }
 
   /**
@@ -213,5 +218,14 @@ export class Bucket {
   /** Lets go of the bucket in this page. Other tabs go on; what is stored stays. */
   async close(): Promise<void> {
     return this.session.close();
+  }
+
+  /** The paths that a decision is about: of the copies, where there are some. */
+  async #decided(conflict: string | Conflict): Promise<string[]> {
+    if (typeof conflict !== "string") {
+      return [conflict.copy ?? conflict.path];
+    }
+    const found = (await this.conflicts()).filter(({ path, copy }) => path === conflict || copy === conflict);
+    return found.length === 0 ? [conflict] : found.map(({ path, copy }) => copy ?? path);
   }
 }

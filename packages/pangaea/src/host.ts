@@ -272,8 +272,8 @@ export class Host {
     }
   }
 
-  async #edit(replica: Replica, edits: Edit[]): Promise<string[]> {
-    const versions = await replica.edit(edits);
+  async #edit(replica: Replica, edits: Edit[]): Promise<(string | undefined)[]> {
+    const versions = await editThere(replica, edits);
     this.#soon();
     for (const { path } of edits) {
       this.#tellEvent({ kind: "changed", path });
@@ -326,6 +326,24 @@ export class Host {
   #id(): string {
     return `${this.#options.id}.${this.#turn}`;
   }
+}
+
+/** Makes edits; to delete what is not there is no mistake: the call may be made for the second time, after a host was lost. */
+async function editThere(replica: Replica, edits: Edit[]): Promise<(string | undefined)[]> {
+  try {
+    return await replica.edit(edits);
+  } catch (thrown) {
+    if (toData(thrown).code !== "absent") {
+      throw thrown;
+    }
+  }
+  const needed = await Promise.all(edits.map(async ({ path, content }) => content !== undefined || isThere(replica, path)));
+  const versions = await replica.edit(edits.filter((_, index) => needed[index]));
+  return needed.map((isNeeded) => (isNeeded ? versions.shift() : undefined));
+}
+
+async function isThere(replica: Replica, path: string): Promise<boolean> {
+  return (await replica.list(path)).some((file) => file.path === path);
 }
 
 function isAbort(thrown: unknown): boolean {

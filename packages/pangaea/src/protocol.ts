@@ -11,7 +11,8 @@ import type {
 
 /** What a host does for its clients. */
 export interface Calls {
-  edit(edits: Edit[]): Promise<string[]>;
+  /** The version of each; none for the delete of something that was not there. */
+  edit(edits: Edit[]): Promise<(string | undefined)[]>;
   read(path: string): Promise<FileData | undefined>;
   list(prefix: string): Promise<FileInfo[]>;
   history(path: string): Promise<HistoryEntry[]>;

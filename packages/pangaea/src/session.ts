@@ -98,7 +98,10 @@ export class Session {
     this.#memory.unsent(true);
     try {
       const versions = await this.call("edit", edits);
-      return edits.map(({ path }, index) => ({ path, version: versions[index] as string }));
+      return edits.flatMap(({ path }, index) => {
+        const version = versions[index];
+        return version === undefined ? [] : [{ path, version }];
+      });
     } catch (thrown) {
       if (thrown instanceof PangaeaError && thrown.quota) {
         this.listeners.tell("storage", { ...(await room()), short: true });
