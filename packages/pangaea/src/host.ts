@@ -257,7 +257,7 @@ export class Host {
       case "resolve":
         await replica.resolve(first as string, second as Choice);
         return this.#soon();
-      case "status": return replica.status();
+      case "status": return withoutNulls(await replica.status());
       case "unsent": return replica.unsent();
       case "log": return replica.log(first as number);
       case "answer": return replica.answer(first as Question);
@@ -344,6 +344,11 @@ async function editThere(replica: Replica, edits: Edit[]): Promise<(string | und
 
 async function isThere(replica: Replica, path: string): Promise<boolean> {
   return (await replica.list(path)).some((file) => file.path === path);
+}
+
+/** What is not known is absent in JavaScript, not null. */
+function withoutNulls<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null)) as T;
 }
 
 function isAbort(thrown: unknown): boolean {

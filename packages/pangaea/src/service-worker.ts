@@ -89,7 +89,7 @@ async function askPage(database: string, limit_ms: number): Promise<boolean> {
   return events.isQuiet;
 }
 
-/** Waits until a round is over, well or not. */
+/** Waits until a round is over; what is left then has to wait. */
 class RoundEnd {
   isQuiet = false;
   #resolve: () => void = () => undefined;
@@ -97,8 +97,8 @@ class RoundEnd {
 
   heard(event: ReplicaEvent): void {
     switch (event.kind) {
-      case "quiet":
-        this.isQuiet = true;
+      case "round":
+        this.isQuiet = event.left === 0;
         this.#resolve();
         break;
       // Somebody has to wait, to sign in or to decide: not here.

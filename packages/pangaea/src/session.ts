@@ -163,9 +163,8 @@ export class Session {
         this.listeners.tell("conflict", copy === undefined ? { path } : { path, copy });
         break;
       }
+      // The end of the round tells it as well.
       case "quiet":
-        this.listeners.tell("quiet", undefined);
-        void this.#noteUnsent();
         break;
       case "halted": {
         const { question, message } = event;
@@ -185,6 +184,10 @@ export class Session {
         break;
       case "round":
         this.#checkRoom();
+        if (event.left === 0) {
+          this.listeners.tell("quiet", undefined);
+          void this.#noteUnsent();
+        }
         break;
     }
     this.#statusSoon();
