@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::cargo::{cargo, run as call};
+use crate::cargo::{cargo, program, root, run as call, target_dir};
 use crate::step::{Outcome, Steps};
 use crate::{deny, setup, web};
 
@@ -22,6 +22,7 @@ pub fn run() -> Result<()> {
     // The end-to-end tests start the programs, which `cargo test` alone would not build for them.
     steps.step("programs", || passed(check("build --workspace --bins")));
     steps.step("tests", || passed(check("test --workspace --no-fail-fast")));
+    steps.step("browser tests", || passed(browser()));
     steps.step("plain tests", || passed(plain()));
     steps.step("simulator", || {
         passed(check("run --profile sim -p pangaea-sim -- --seeds 20000"))
@@ -56,6 +57,16 @@ fn docs() -> Result<()> {
     command
         .args(["doc", "--workspace", "--lib", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings");
+    call(command)
+}
+
+/// The npm package in Chromium, with the programs that were built before.
+fn browser() -> Result<()> {
+    let mut command = program("npm");
+    command
+        .args(["test", "--silent", "--prefix"])
+        .arg(root().join("packages/browser-tests"))
+        .env("PANGAEA_BIN", target_dir()?.join("debug/pangaea"));
     call(command)
 }
 

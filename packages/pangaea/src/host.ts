@@ -21,6 +21,8 @@ export interface HostPlace {
   load(wasm: string | undefined): Promise<OpenReplica>;
   /** Tells the own page something. */
   tell(message: FromWorker): void;
+  /** Ends all of this: the module has met a mistake of its own and cannot be used any more. Where there is no other way, not at all. */
+  crash?(thrown: unknown): void;
 }
 
 /** Waits for the lock, and is the host from then on. */
@@ -110,7 +112,9 @@ export class Host {
     try {
       this.#place.tell({ ...answer, result: await this.#perform(message) });
     } catch (thrown) {
-      this.#place.tell({ ...answer, error: toData(thrown) });
+      if (!this.#crashes(thrown)) {
+        this.#place.tell({ ...answer, error: toData(thrown) });
+      }
     }
   }
 
@@ -237,8 +241,19 @@ export class Host {
     try {
       this.#post({ ...answer, result: await this.#perform(message) });
     } catch (thrown) {
-      this.#post({ ...answer, error: toData(thrown) });
+      if (!this.#crashes(thrown)) {
+        this.#post({ ...answer, error: toData(thrown) });
+      }
     }
+  }
+
+  /** Tells whether another worker is started instead, which will be asked again. */
+  #crashes(thrown: unknown): boolean {
+    if (!(thrown instanceof WebAssembly.RuntimeError) || this.#place.crash === undefined) {
+      return false;
+    }
+    this.#place.crash(thrown);
+    return true;
   }
 
   async #perform(message: CallMessage): Promise<unknown> {

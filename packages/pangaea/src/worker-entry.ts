@@ -17,7 +17,7 @@ let host: Host | undefined;
 scope.onmessage = ({ data }) => {
   switch (data.type) {
     case "open":
-      host = new Host(data.options, { load: loadEngine, tell: (message) => scope.postMessage(message) });
+      host = new Host(data.options, { load: loadEngine, tell: (message) => scope.postMessage(message), crash });
       void host.run().then(() => scope.close());
       break;
     case "call":
@@ -31,5 +31,12 @@ scope.onmessage = ({ data }) => {
       break;
   }
 };
+
+/** As an error that nobody catches it reaches the page, which starts another worker. */
+function crash(thrown: unknown): void {
+  setTimeout(() => {
+    throw thrown;
+  });
+}
 
 scope.postMessage({ type: "alive" });
