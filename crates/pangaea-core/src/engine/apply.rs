@@ -107,7 +107,7 @@ pub(super) fn taken(
         .unwrap_or(never);
     let ancestors = entry.local.ancestors();
     let base = match remote {
-        Some(remote) => base_of(remote, now_ms),
+        Some(remote) => base_of(remote, &entry.base, now_ms),
         None => Base::Gone {
             version: vanished,
             ancestors: ancestors.clone(),

@@ -22,6 +22,7 @@ use crate::media::MediaType;
 use crate::plan::Origins;
 use crate::policy::Strategy;
 use crate::state::Ancestors;
+use crate::state::Base;
 use crate::state::Entry;
 use crate::state::IDENTITY_PATH;
 use crate::state::Local;
@@ -142,9 +143,10 @@ impl Engine {
                         format: None,
                     }
                 });
+                let before = self.entries.get(path).map(|entry| &entry.base);
                 let target = Target {
                     local: Local::File(file.clone()),
-                    base: base_of(&remote, now_ms),
+                    base: base_of(&remote, before.unwrap_or(&Base::Unknown), now_ms),
                 };
                 if !self.announce(path, target) {
                     return Next::Again;

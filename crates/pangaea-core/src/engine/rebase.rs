@@ -50,7 +50,7 @@ impl Engine {
             if let Some(file) = file {
                 entry.local = Local::File(file);
             }
-            entry.base = base_of(remote, now_ms);
+            entry.base = base_of(remote, &entry.base, now_ms);
             entry.remote = Remote::AsBase;
             entry.suspect = None;
         });
@@ -74,7 +74,7 @@ impl Engine {
             self.log(log_row(path, Action::EditKept, version, now_ms));
         }
         self.update(path, |entry| {
-            entry.base = base_of(remote, now_ms);
+            entry.base = base_of(remote, &entry.base, now_ms);
             entry.remote = Remote::AsBase;
             entry.suspect = None;
         });
@@ -91,7 +91,7 @@ impl Engine {
             entry.remote = Remote::AsBase;
             entry.suspect = None;
             match (remote, &mut entry.base) {
-                (Some(remote), base) => *base = base_of(remote, now_ms),
+                (Some(remote), base) => *base = base_of(remote, base, now_ms),
                 (None, Base::Unknown) => {}
                 (None, Base::Gone { tombstone, .. }) => *tombstone = None,
                 (None, Base::File(file)) => {

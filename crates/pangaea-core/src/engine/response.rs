@@ -404,9 +404,11 @@ impl Engine {
             self.commit.history.push(row);
         }
         let version = file.version;
-        let base = base_of(remote, now_ms);
         let local = Local::File(file);
-        self.update(path, |entry| reach(entry, Target { local, base }));
+        self.update(path, |entry| {
+            let base = base_of(remote, &entry.base, now_ms);
+            reach(entry, Target { local, base });
+        });
         self.ensure_pending(path, now_ms);
         if planted(Bug::MergeClearsJournal) {
             self.clear_pending(path);

@@ -18,6 +18,7 @@ use crate::plan::Own;
 use crate::plan::Reason;
 use crate::plan::Step;
 use crate::plan::plan;
+use crate::policy::Encryption;
 use crate::state::Base;
 use crate::state::BaseFile;
 use crate::state::ContentKind;
@@ -25,6 +26,7 @@ use crate::state::Entry;
 use crate::state::Format;
 use crate::state::Local;
 use crate::state::LocalFile;
+use crate::state::Origin;
 use crate::state::Problem;
 use crate::state::ProblemKind;
 use crate::state::Remote;
@@ -301,6 +303,21 @@ impl Engine {
     }
 }
 
+/// How the next version is wrapped. A program without versions that writes in the clear what was
+/// encrypted, or a hub that pretends to be one, cannot make this device do so as well.
+fn safe_format(format: Format, origin: Origin, before: &Base) -> Format {
+    let was_encrypted = before
+        .file()
+        .is_some_and(|base| base.format.encryption == Encryption::Ecies);
+    if origin == Origin::Foreign && was_encrypted {
+        return Format {
+            encryption: Encryption::Ecies,
+            ..format
+        };
+    }
+    format
+}
+
 /// What follows a step.
 pub(super) enum Next {
     /// Something is to be sent.
@@ -364,8 +381,8 @@ pub(super) fn file_of(remote: &RemoteFile) -> Option<LocalFile> {
     }
 }
 
-/// The base that a remote state makes.
-pub(super) fn base_of(remote: &RemoteFile, now_ms: u64) -> Base {
+/// The base that a remote state makes, after another.
+pub(super) fn base_of(remote: &RemoteFile, before: &Base, now_ms: u64) -> Base {
     match &remote.body {
         RemoteBody::File {
             content, format, ..
@@ -374,7 +391,7 @@ pub(super) fn base_of(remote: &RemoteFile, now_ms: u64) -> Base {
             version: remote.version,
             ancestors: remote.ancestors.clone(),
             content: *content,
-            format: *format,
+            format: safe_format(*format, remote.origin, before),
         }),
         RemoteBody::Tombstone => Base::Gone {
             version: remote.version,

@@ -268,3 +268,24 @@ fn a_replica_knows_when_it_has_had_everything() {
     harness.answer(id, Response::Listed(Vec::new()));
     assert!(harness.engine.has_everything());
 }
+
+#[test]
+fn nobody_without_versions_makes_a_device_send_in_the_clear() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    harness.write(&a, "one");
+    let (id, _) = harness.ask();
+    harness.answer(id, Response::Stored(tag("one")));
+    let mut plain = RemoteFile {
+        origin: Origin::Foreign,
+        ..remote("two", NOW + 1, &[])
+    };
+    if let RemoteBody::File { format, .. } = &mut plain.body {
+        format.encryption = Encryption::Plain;
+    }
+    harness.list(vec![listed(&a, &tag("two"))]);
+    let (id, request) = harness.ask();
+    assert_eq!(request, Request::Fetch { path: a.clone() });
+    harness.answer(id, Response::Fetched(Box::new(plain)));
+    harness.write(&a, "three");
+    assert_eq!(harness.engine.format_for(&a).encryption, Encryption::Ecies);
+}
