@@ -7,22 +7,28 @@
 import { mkdirSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { badge, notesWorld, signIn, writeNote } from './support/notes.mjs';
+import { badge, notesWorld, signIn, tabTo, writeNote } from './support/notes.mjs';
 import { eventually } from './support/wait.mjs';
 
 const FOLDER = process.env.PICTURES ?? 'pictures';
 const SIZES = { phone: { width: 390, height: 844 }, desk: { width: 1280, height: 800 } };
 const SCHEMES = (process.env.SCHEMES ?? 'light,dark').split(',');
 
-async function take(tab, name, settle = async () => undefined) {
+async function take(tab, name) {
+  for (const close of await tab.getByRole('button', { name: 'Close this message' }).all()) {
+    await close.click();
+  }
+  const session = await tab.context().newCDPSession(tab);
+  // A phone's lie over the page.
+  await session.send('Emulation.setScrollbarsHidden', { hidden: true });
   for (const [size, viewport] of Object.entries(SIZES)) {
     await tab.setViewportSize(viewport);
     for (const colorScheme of SCHEMES) {
       await tab.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await settle();
       await tab.screenshot({ path: `${FOLDER}/${name}-${size}-${colorScheme}.png` });
     }
   }
+  await session.detach();
 }
 
 const NOTES = [
@@ -48,7 +54,7 @@ test('pictures of every view', async (t) => {
   const tab = await signIn(laptop, world, 'Laptop');
   await badge(tab, 'Everything is stored');
   await take(tab, 'notes-empty');
-  await tab.getByRole('link', { name: 'To-do', exact: true }).click();
+  await tabTo(tab, 'To-do');
   await take(tab, 'todo-empty');
   for (const item of TODO) {
     await tab.getByLabel('New to-do').fill(item);
@@ -73,21 +79,22 @@ test('pictures of every view', async (t) => {
   await other.locator('.note-state.queued').waitFor();
   await tab.getByLabel('Text', { exact: true }).fill(NOTES[3][1].replace('07:12 platform 4', '08:12 platform 4'));
   await tab.locator('.note-state.queued').waitFor();
-  await tab.getByRole('link', { name: 'To-do', exact: true }).click();
+  await tabTo(tab, 'To-do');
   await tab.getByRole('checkbox', { name: TODO[0] }).check();
   await writeNote(tab, 'Written on the train', 'No network since the tunnel, and nothing is lost.');
   await badge(tab, '3 changes wait');
-  await tab.getByRole('link', { name: 'Notes', exact: true }).click();
+  await tabTo(tab, 'Notes');
   await tab.locator('.note-item .tag').first().waitFor();
   await take(tab, 'notes');
-  await tab.getByRole('link', { name: 'Sync', exact: true }).click();
+  await tabTo(tab, 'Sync');
   await tab.getByText('Written on the train').waitFor();
   await take(tab, 'sync-waiting');
 
   await world.hub.start();
   await eventually('there is a conflict', async () => {
-    await other.getByRole('link', { name: /Sync|All notes/ }).first().click();
-    await tab.getByRole('button', { name: 'Try now' }).click();
+    await tabTo(other, 'Sync');
+    await other.getByRole('button', { name: 'Sync now' }).click();
+    await tab.getByRole('button', { name: 'Sync now' }).click();
     return (await tab.locator('#badge').textContent()).includes('conflict');
   });
   await take(tab, 'sync-conflict');
@@ -97,12 +104,12 @@ test('pictures of every view', async (t) => {
   await tab.getByRole('button', { name: 'Keep this one' }).first().click();
   await badge(tab, 'Everything is stored');
   await take(tab, 'sync-stored');
-  await tab.getByRole('link', { name: 'Notes', exact: true }).click();
+  await tabTo(tab, 'Notes');
   await tab.getByRole('link', { name: /Train to the coast/ }).click();
   await tab.getByRole('link', { name: 'History' }).click();
   await tab.getByRole('button', { name: 'Bring back' }).first().waitFor();
   await take(tab, 'history');
-  await tab.getByRole('link', { name: 'Account', exact: true }).click();
+  await tabTo(tab, 'Account');
   await tab.getByText("Anna's phone").waitFor();
   await take(tab, 'account');
 });

@@ -59,9 +59,13 @@ export async function notesWorld(test) {
   return { ...all, notes, link: `pangaea://join?hub=${encodeURIComponent(all.hub.url)}#key=${all.key}` };
 }
 
+const DESK = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 844 };
+
 /** Opens the application for the first time in a browser, and signs in with the link. */
-export async function signIn(browser, { notes, link }, name) {
+export async function signIn(browser, { notes, link }, name, viewport = DESK) {
   const tab = await browser.context.newPage();
+  await tab.setViewportSize(viewport);
   tab.errors = [];
   tab.on('pageerror', (error) => tab.errors.push(String(error)));
   tab.on('console', (message) => message.type() === 'error' && tab.errors.push(message.text()));
@@ -75,11 +79,20 @@ export async function signIn(browser, { notes, link }, name) {
 
 /** Begins a note, and waits until it is kept on the device. */
 export async function writeNote(tab, title, text) {
-  await tab.getByRole('link', { name: 'Notes', exact: true }).click();
+  await tabTo(tab, 'Notes');
   await tab.getByRole('button', { name: 'New note' }).click();
   await tab.getByLabel('Title', { exact: true }).fill(title);
   await tab.getByLabel('Text', { exact: true }).fill(text);
   await tab.locator('.note-state').filter({ hasText: /Stored|Saved/ }).waitFor();
+}
+
+/** Goes to one of the main places. On a phone an open note has the room of the tabs, and is left first. */
+export async function tabTo(tab, name) {
+  const back = tab.getByRole('link', { name: 'All notes' });
+  if (await back.isVisible()) {
+    await back.click();
+  }
+  await tab.getByRole('navigation').getByRole('link', { name, exact: true }).click();
 }
 
 /** Waits until the badge says so. */

@@ -1,6 +1,6 @@
 // What all views share: the open bucket, how it is doing, and where to say something.
 
-import { openBucket, PangaeaError, type Bucket, type Conflict, type Policy, type Question, type Status } from "pangaea";
+import { openBucket, type Bucket, type Conflict, type Policy, type Question, type Status } from "pangaea";
 import { forgetBackgroundSync, registerBackgroundSync } from "pangaea/worker";
 
 import { forgetAccount, keepAccount, type Account, type Keeping } from "./account.js";
@@ -124,9 +124,7 @@ export class App {
 
 /** What went wrong, for people. */
 export function messageOf(thrown: unknown): string {
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
-  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
-  return thrown instanceof PangaeaError || /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 /** Calls of which many come at once are made one after the other, and never more than one is waiting. */

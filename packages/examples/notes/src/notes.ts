@@ -50,7 +50,7 @@ function firstLines(text: string): string[] {
 function startOf(text: string): string {
   const { title, body } = split(text);
   const lines = firstLines(body);
-  return (title === "" ? lines.slice(1) : lines).join(" ").slice(0, 140);
+  return (title === "" ? lines.slice(1) : lines).map((line) => line.replace(/^\s*(?:[-*+]|#+|\d+[.)]) +/, "")).join(" · ").slice(0, 140);
 }
 
 /** Reads the notes, each version of each once. */

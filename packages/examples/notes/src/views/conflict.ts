@@ -6,6 +6,7 @@ import { together, type App, type View } from "../app.js";
 import { log, nameOf, names } from "../devices.js";
 import { marks } from "../difference.js";
 import { drawing, h, nothing, replace } from "../dom.js";
+import { isNote, newPath } from "../notes.js";
 import { link } from "../routes.js";
 import { PATH, readItems } from "../todo.js";
 import { moment } from "../words.js";
@@ -65,24 +66,24 @@ export class ConflictView implements View {
     const [keptMarks, asideMarks] = marks(kept.text, aside.text);
     const both = this.#path === PATH
       ? h("button", { class: "button", id: "keep-both", onclick: () => void this.#putTogether(copy) }, "Put both lists together")
-      : h("button", { class: "button", id: "keep-both", onclick: () => void this.#choose("both") }, "Keep both, as two notes");
+      : h("button", { class: "button", id: "keep-both", onclick: () => void this.#choose("both", copy) }, isNote(this.#path) ? "Keep both, as two notes" : "Keep both");
     return [
       h("p", { class: "lead" }, "Two devices changed the same lines before they heard of each other. The lines that differ are marked."),
       h("div", { class: "versions" },
-        this.#side("The version in place", kept, keptMarks, "mine"),
-        this.#side("The version set aside", aside, asideMarks, "theirs")),
-      h("div", { class: "actions" }, both, h("p", { class: "hint" }, "What you do not choose stays in the history.")),
+        this.#side("The version in place", kept, keptMarks, "mine", copy),
+        this.#side("The version set aside", aside, asideMarks, "theirs", copy)),
+      h("div", { class: "actions" }, both, h("p", { class: "hint" }, "Nothing is lost: what you do not choose is found in the note's history or among the deleted notes for a while.")),
     ];
   }
 
-  #side(heading: string, { who, when }: Version, lines: { text: string; isOnlyHere: boolean }[], choice: "mine" | "theirs"): HTMLElement {
+  #side(heading: string, { who, when }: Version, lines: { text: string; isOnlyHere: boolean }[], choice: "mine" | "theirs", copy: string): HTMLElement {
     const rows = lines.map(({ text, isOnlyHere }) =>
       isOnlyHere ? h("mark", { class: "line" }, text === "" ? " " : text) : h("span", { class: "line" }, text === "" ? " " : text));
     return h("section", { class: "card version", "aria-labelledby": `side-${choice}` },
       h("h2", { id: `side-${choice}` }, heading),
       h("p", { class: "hint" }, `Written by ${who}${when === "" ? "" : `, ${when}`}`),
       h("div", { class: "version-text", tabindex: 0, role: "group", "aria-label": `Text of ${heading.toLowerCase()}` }, ...rows),
-      h("button", { class: "button primary", id: `keep-${choice}`, "aria-describedby": `side-${choice}`, onclick: () => void this.#choose(choice) }, "Keep this one"));
+      h("button", { class: "button primary", id: `keep-${choice}`, "aria-describedby": `side-${choice}`, onclick: () => void this.#choose(choice, copy) }, "Keep this one"));
   }
 
   #undecided(): HTMLElement[] {
@@ -93,23 +94,45 @@ export class ConflictView implements View {
     ];
   }
 
-  async #choose(choice: Choice): Promise<void> {
-    if (await this.#app.attempt(() => this.#app.bucket.resolve(this.#path, choice))) {
-      this.#app.say(choice === "both" ? "Both are kept." : "Settled. The other version is in the history.");
+  async #choose(choice: Choice, copy?: string): Promise<void> {
+    if (await this.#app.attempt(() => this.#decide(choice, copy))) {
+      this.#app.say(choice === "both" ? "Both are kept." : "Settled: there is one version now.");
       location.hash = link("sync");
     }
+  }
+
+  async #decide(choice: Choice, copy: string | undefined): Promise<void> {
+    const { bucket } = this.#app;
+    if (choice !== "both" || copy === undefined) {
+      await bucket.resolve(copy ?? this.#path, choice);
+      return;
+    }
+    // A copy becomes a note of its own by getting a name of its own.
+    const file = await bucket.get(copy);
+    await bucket.transaction((all) => {
+      if (file !== undefined) {
+        all.put(isNote(this.#path) ? newPath() : beside(this.#path), file.bytes, { type: file.type });
+      }
+      all.delete(copy);
+    });
   }
 
   async #putTogether(copy: string): Promise<void> {
     const isDone = await this.#app.attempt(async () => {
       await this.#app.todo.include(copy);
-      await this.#app.bucket.resolve(this.#path, "mine");
+      await this.#app.bucket.resolve(copy, "mine");
     });
     if (isDone) {
       this.#app.say("The lists are one now.");
       location.hash = link("sync");
     }
   }
+}
+
+/** A name of its own for a second version of a file. */
+function beside(path: string): string {
+  const time = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", "");
+  return path.replace(/(\.[^./]+)?$/, ` ${time}$1`);
 }
 
 /** A list as lines; everything else as it is. */

@@ -62,7 +62,7 @@ export class SyncView implements View {
         h("p", {}, "What the hub has is not what this device knew: it was emptied, or set up anew. If you go on, the notes of this device are sent there."),
         this.#answer("Go on with it", "other-bucket"));
     } else {
-      actions.push(h("button", { class: "button", id: "sync-now", onclick: () => void this.#app.attempt(() => bucket.sync()) }, "Try now"));
+      actions.push(h("button", { class: "button", id: "sync-now", onclick: () => void this.#app.attempt(() => bucket.sync()) }, "Sync now"));
     }
     if (status?.hub.state === "paused") {
       actions.push(h("a", { class: "button", id: "to-account", href: link("account") }, "Sign in with another key"));
@@ -71,7 +71,7 @@ export class SyncView implements View {
     return h("section", { class: `card state ${tone}`, "aria-label": "State" },
       h("p", { class: "card-title big" }, h("span", { class: "dot", "aria-hidden": "true" }), short),
       h("p", {}, long),
-      message !== undefined && message !== null && h("p", { class: "hint" }, `What the hub's side says: ${message}`),
+      message !== undefined && message !== null && h("p", { class: "hint" }, `Why: ${message}.`),
       until !== undefined && until !== null && status?.hub.state === "waiting" && h("p", { class: "hint" }, `Tried again by itself at ${new Date(until).toLocaleTimeString()} at the latest.`),
       h("div", { class: "actions" }, ...actions));
   }
