@@ -3,7 +3,8 @@
 // to do when the browser lost the connection.
 
 const FORMAT = 1;
-/** The database says who opened it last and how often that one has written. */
+/** Who opened the database last, how often that one has written, and the replica's counters: one row, since each
+ *  transaction reads and writes it. */
 const OWNER = "owner";
 
 export class Database {
@@ -16,8 +17,9 @@ export class Database {
       const meta = transaction.objectStore("meta");
       const result = {};
       meta.get(OWNER).onsuccess = (event) => {
-        result.number = (event.target.result?.number ?? 0) + 1;
-        meta.put({ number: result.number, writes: 0 }, OWNER);
+        const before = event.target.result;
+        result.number = (before?.number ?? 0) + 1;
+        meta.put({ ...before, number: result.number, writes: 0 }, OWNER);
       };
       return result;
     });
@@ -72,7 +74,7 @@ export class Database {
       all("entries");
       all("stamps");
       all("settings");
-      transaction.objectStore("meta").get("counters").onsuccess = (event) => (found.counters = event.target.result);
+      transaction.objectStore("meta").get(OWNER).onsuccess = (event) => (found.counters = event.target.result?.counters);
       return found;
     });
   }
@@ -82,19 +84,17 @@ export class Database {
     const writes = (this.writes += 1);
     const used = { contents, entries, history, log, stamps, settings };
     const stores = ["meta", ...Object.keys(used).filter((name) => used[name].length > 0)];
-    return this.write(stores, writes, (transaction) => {
+    return this.write(stores, writes, counters, (transaction) => {
       for (const name of ["contents", "entries", "stamps", "settings"]) {
         if (used[name].length > 0) replace(transaction.objectStore(name), used[name]);
       }
-      for (const name of ["history", "log"]) {
-        for (const row of used[name]) transaction.objectStore(name).add(row);
-      }
-      if (counters) transaction.objectStore("meta").put(counters, "counters");
+      for (const row of history) transaction.objectStore("history").add(row);
+      if (log.length > 0) transaction.objectStore("log").add(log);
     });
   }
 
   /** A transaction that only the last one who opened the database may make, and that is made once. */
-  write(stores, writes, work) {
+  write(stores, writes, counters, work) {
     return this.transact(stores, "readwrite", (transaction) => {
       const meta = transaction.objectStore("meta");
       const result = {};
@@ -104,7 +104,7 @@ export class Database {
           result.failure = named("InUse", "the replica was opened by another page");
           transaction.abort();
         } else if (owner.writes < writes) {
-          meta.put({ number: this.number, writes }, OWNER);
+          meta.put({ number: this.number, writes, counters: counters ?? owner.counters }, OWNER);
           work(transaction);
         }
       };
@@ -121,10 +121,10 @@ export class Database {
     return this.commit({ contents: [hash, bytes], entries: [], history: [], log: [], stamps: [], settings: [] });
   }
 
-  /** Rows of history or log, newest first. */
-  rows(name, path, limit) {
-    return this.transact([name], "readonly", (transaction) => {
-      const store = transaction.objectStore(name);
+  /** Rows of history, newest first. */
+  history(path, limit) {
+    return this.transact(["history"], "readonly", (transaction) => {
+      const store = transaction.objectStore("history");
       const source = path === undefined ? store : store.index("path");
       const range = path === undefined ? null : IDBKeyRange.only(path);
       const rows = [];
@@ -138,31 +138,40 @@ export class Database {
     });
   }
 
+  /** Rows of the log, newest first. A record has those of one transaction. */
+  log(path, limit) {
+    return this.transact(["log"], "readonly", (transaction) => {
+      const rows = [];
+      newestFirst(transaction.objectStore("log"), (cursor) => {
+        for (const row of cursor.value.toReversed()) {
+          if (rows.length < limit && (path === undefined || row.path === path)) rows.push(row);
+        }
+        return rows.length < limit;
+      });
+      return rows;
+    });
+  }
+
   /** Drops history that was replaced before a time or does not fit into so many bytes, and log rows beyond a number. */
   prune(before, bytesMax, logMax) {
-    return this.write(["meta", "history", "log"], (this.writes += 1), (transaction) => {
-      let bytes = 0;
+    return this.write(["meta", "history", "log"], (this.writes += 1), undefined, (transaction) => {
+      let [bytes, rows] = [0, 0];
       newestFirst(transaction.objectStore("history"), (cursor) => {
         bytes += cursor.value.size;
         if (bytes > bytesMax || cursor.value.replaced < before) cursor.delete();
+        return true;
       });
-      const log = transaction.objectStore("log");
-      log.count().onsuccess = (event) => {
-        let beyond = event.target.result - logMax;
-        if (beyond <= 0) return;
-        log.openCursor().onsuccess = (event) => {
-          const cursor = event.target.result;
-          if (!cursor || beyond-- <= 0) return;
-          cursor.delete();
-          cursor.continue();
-        };
-      };
+      newestFirst(transaction.objectStore("log"), (cursor) => {
+        if (rows >= logMax) cursor.delete();
+        rows += cursor.value.length;
+        return true;
+      });
     });
   }
 
   /** Drops content that nothing names but `keep`. */
   collect(keep) {
-    return this.write(["meta", "entries", "history", "contents"], (this.writes += 1), (transaction) => {
+    return this.write(["meta", "entries", "history", "contents"], (this.writes += 1), undefined, (transaction) => {
       const named = new Set(keep);
       transaction.objectStore("entries").getAll().onsuccess = (event) => {
         for (const row of event.target.result) row.contents.forEach((hash) => named.add(hash));
@@ -185,9 +194,8 @@ export class Database {
 
 function upgrade(connection) {
   for (const name of ["entries", "contents", "stamps", "settings", "meta"]) connection.createObjectStore(name);
-  for (const name of ["history", "log"]) {
-    connection.createObjectStore(name, { autoIncrement: true }).createIndex("path", "path");
-  }
+  connection.createObjectStore("history", { autoIncrement: true }).createIndex("path", "path");
+  connection.createObjectStore("log", { autoIncrement: true });
 }
 
 /** Runs `work` in a transaction; what it returned is filled by then. A `failure` in it is thrown. */
@@ -213,12 +221,12 @@ function replace(store, flat) {
   }
 }
 
+/** Goes through a store from its newest row on, as long as `each` wants more. */
 function newestFirst(store, each) {
   store.openCursor(null, "prev").onsuccess = (event) => {
     const cursor = event.target.result;
     if (!cursor) return;
-    each(cursor);
-    cursor.continue();
+    if (each(cursor)) cursor.continue();
   };
 }
 

@@ -8,6 +8,7 @@ use pangaea_core::commit::HistoryRow;
 use pangaea_core::commit::LogRow;
 use pangaea_core::engine::Engine;
 use pangaea_core::engine::HubState;
+use pangaea_core::engine::Status;
 use pangaea_core::io::Event;
 use pangaea_core::io::Question;
 use pangaea_core::state::ContentKind;
@@ -15,6 +16,7 @@ use pangaea_core::state::Entry;
 use pangaea_core::state::Format;
 use pangaea_core::state::ProblemKind;
 use pangaea_core::state::Signing;
+use pangaea_core::state::is_reserved;
 use serde_json::Value;
 use serde_json::json;
 use wasm_bindgen::JsValue;
@@ -139,7 +141,7 @@ pub(crate) fn status(replica: &Replica) -> Value {
     };
     json!({
         "files": status.files,
-        "pending": status.pending,
+        "pending": own(&status, replica),
         "pendingBytes": status.pending_bytes,
         "oldest": status.oldest_ms,
         "inFlight": status.in_flight,
@@ -149,6 +151,13 @@ pub(crate) fn status(replica: &Replica) -> Value {
         "caughtUp": replica.has_caught_up(),
         "clean": status.pending == 0 && status.parked == 0,
     })
+}
+
+/// What waits, Pangaea's own files not counted: nobody put them there.
+fn own(status: &Status, replica: &Replica) -> usize {
+    let entries = replica.engine().entries().iter();
+    let reserved = entries.filter(|(path, entry)| is_reserved(path) && entry.pending.is_some());
+    status.pending.saturating_sub(reserved.count())
 }
 
 pub(crate) fn conflict(conflict: &Conflict) -> Value {

@@ -64,12 +64,10 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    async fn rows(
-        this: &Database,
-        name: &str,
-        path: Option<&str>,
-        limit: f64,
-    ) -> Result<JsValue, JsValue>;
+    async fn history(this: &Database, path: Option<&str>, limit: f64) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    async fn log(this: &Database, path: Option<&str>, limit: f64) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, catch)]
     async fn prune(
@@ -106,25 +104,28 @@ impl IndexedDb {
             under_way: RefCell::default(),
         })
     }
+}
 
-    async fn rows<T: DeserializeOwned>(
-        &self,
-        name: &'static str,
-        query: &RowQuery,
-    ) -> Result<Vec<(FilePath, T)>, StoreError> {
-        let limit = query.limit.map_or(f64::INFINITY, f64::from);
-        let path = query.path.as_ref().map(FilePath::as_str);
-        let rows = self.database.rows(name, path, limit).await;
-        let rows = rows.map_err(failed("reading history or log"))?;
-        let rows: Array = rows.unchecked_into();
-        let read = |row: JsValue| {
-            let path = path_of(&field(&row, "path"))?;
-            let bytes = bytes_of(&field(&row, "row"));
-            let row = postcard::from_bytes(&bytes).map_err(|_| damaged("a row cannot be read"))?;
-            Ok((path, row))
-        };
-        rows.iter().map(read).collect()
-    }
+/// Reads rows of history or log as JavaScript gives them.
+fn read_rows<T: DeserializeOwned>(
+    rows: Result<JsValue, JsValue>,
+) -> Result<Vec<(FilePath, T)>, StoreError> {
+    let rows: Array = rows
+        .map_err(failed("reading history or log"))?
+        .unchecked_into();
+    let read = |row: JsValue| {
+        let path = path_of(&field(&row, "path"))?;
+        let bytes = bytes_of(&field(&row, "row"));
+        let row = postcard::from_bytes(&bytes).map_err(|_| damaged("a row cannot be read"))?;
+        Ok((path, row))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// The path and the limit of a query.
+fn asked(query: &RowQuery) -> (Option<&str>, f64) {
+    let path = query.path.as_ref().map(FilePath::as_str);
+    (path, query.limit.map_or(f64::INFINITY, f64::from))
 }
 
 impl Drop for IndexedDb {
@@ -215,13 +216,15 @@ impl Store for IndexedDb {
     }
 
     async fn history(&self, query: RowQuery) -> Result<Vec<HistoryRow>, StoreError> {
-        let rows = self.rows::<StoredHistory>("history", &query).await?;
+        let (path, limit) = asked(&query);
+        let rows = read_rows::<StoredHistory>(self.database.history(path, limit).await)?;
         let read = |(path, row): (FilePath, StoredHistory)| row.into_row(path);
         rows.into_iter().map(read).collect()
     }
 
     async fn log(&self, query: RowQuery) -> Result<Vec<LogRow>, StoreError> {
-        let rows = self.rows::<StoredLog>("log", &query).await?;
+        let (path, limit) = asked(&query);
+        let rows = read_rows::<StoredLog>(self.database.log(path, limit).await)?;
         let read = |(path, row): (FilePath, StoredLog)| row.into_row(path);
         rows.into_iter().map(read).collect()
     }
