@@ -97,6 +97,9 @@ pub(crate) struct UpArgs {
     /// Where the hub listens; without it: a free port of this machine, the same one every time
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+    /// A built web application to serve to browsers of this machine, such as packages/examples/notes/dist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) app: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }

@@ -37,6 +37,13 @@ impl JoinLink {
         Zeroizing::new(format!("{START}hub={hub}#key={}", key.as_str()))
     }
 
+    /// The same for a web application at `address`, in the part that no web server gets to see.
+    pub(crate) fn to_web(&self, address: &str) -> Zeroizing<String> {
+        let hub = utf8_percent_encode(&self.hub_url, PLAIN);
+        let key = self.key.to_hex();
+        Zeroizing::new(format!("{address}#hub={hub}&key={}", key.as_str()))
+    }
+
     /// Reads a link. The error never repeats it.
     pub(crate) fn parse(text: &str) -> Result<Self, CliError> {
         let wrong = |what: &str| {

@@ -21,6 +21,7 @@ mod report;
 mod round;
 mod signals;
 mod view;
+mod web_app;
 mod words;
 
 use std::process::ExitCode;

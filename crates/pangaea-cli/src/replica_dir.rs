@@ -51,6 +51,9 @@ pub(crate) struct Config {
 pub(crate) struct OwnHub {
     /// Where it listens.
     pub(crate) listen: SocketAddr,
+    /// The port of the web application beside it. It stays: browsers keep what is stored by address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) app_port: Option<u16>,
 }
 
 impl Config {

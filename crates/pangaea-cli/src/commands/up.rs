@@ -27,6 +27,7 @@ use crate::replica_dir::Config;
 use crate::replica_dir::OwnHub;
 use crate::replica_dir::ReplicaDir;
 use crate::signals::Stop;
+use crate::web_app;
 
 /// Where `up` and `join` put the key, inside `.pangaea`.
 pub(crate) const KEY_FILE: &str = "key";
@@ -48,12 +49,13 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<Exit, CliError>
         false => start_new(&args, output).await?,
     };
     let Up {
-        dir,
+        mut dir,
         mut opened,
         key,
         hub,
     } = up;
-    tell(&args.dir, &dir, &hub, key, output)?;
+    let app = serve_app(&args, &mut dir).await?;
+    tell(&args.dir, &dir, &hub, key, app, output)?;
     let options = FollowOptions {
         poll_interval: args.watch.poll_interval(),
         answers: Answers::default(),
@@ -86,6 +88,7 @@ async fn start_new(args: &UpArgs, output: &Output) -> Result<Up, CliError> {
     hub.url().clone_into(&mut config.hub);
     config.own_hub = Some(OwnHub {
         listen: hub.local_addr(),
+        app_port: None,
     });
     dir.config = config;
     let opened = open::open_with(&dir, key.clone()).await?;
@@ -121,6 +124,7 @@ async fn start_again(args: &UpArgs, output: &Output) -> Result<Up, CliError> {
         dir.config.hub = hub_url;
         dir.config.own_hub = Some(OwnHub {
             listen: hub.local_addr(),
+            ..own
         });
         dir.write_config()?;
     }
@@ -143,24 +147,51 @@ async fn start_hub(dir: &ReplicaDir, listen: SocketAddr) -> Result<RunningHub, C
     })
 }
 
+/// Serves the web application, if there is one, at the address that it had before.
+async fn serve_app(args: &UpArgs, dir: &mut ReplicaDir) -> Result<Option<SocketAddr>, CliError> {
+    let (Some(folder), Some(own)) = (&args.app, dir.config.own_hub) else {
+        return Ok(None);
+    };
+    let address = web_app::serve(folder, own.app_port).await?;
+    if own.app_port.is_none() {
+        dir.config.own_hub = Some(OwnHub {
+            app_port: Some(address.port()),
+            ..own
+        });
+        dir.write_config()?;
+    }
+    Ok(Some(address))
+}
+
 fn tell(
     shown: &Path,
     dir: &ReplicaDir,
     hub: &RunningHub,
     key: SecretKey,
+    app: Option<SocketAddr>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let link = JoinLink {
+    let join = JoinLink {
         hub_url: hub.url().to_owned(),
         key,
-    }
-    .to_text();
-    let document = json!({
+    };
+    let link = join.to_text();
+    let app = app.map(|address| join.to_web(&format!("http://{address}/")));
+    let mut document = json!({
         "event": "ready",
         "folder": dir.folder().display().to_string(),
         "bucket": dir.config.bucket,
         "hub": hub.url(),
         "link": link.as_str(),
+    });
+    if let Some(app) = &app {
+        document["app"] = app.as_str().into();
+    }
+    let in_browser = app.map_or_else(String::new, |app| {
+        format!(
+            "The application opens with this one, in a browser on this machine:\n\n  {}\n\n",
+            app.as_str()
+        )
     });
     let reach = match hub.local_addr().ip().is_loopback() {
         true => "only this machine can reach it",
@@ -170,7 +201,7 @@ fn tell(
         format!(
             "{} is in sync with the bucket {}.\nThe hub is at {} ({reach}).\n\n\
              Another device joins with this link. Whoever has the link has the bucket: keep it \
-             like a password.\n\n  pangaea join '{}' FOLDER\n\nCtrl-C stops the hub and the sync.\n",
+             like a password.\n\n  pangaea join '{}' FOLDER\n\n{in_browser}Ctrl-C stops the hub and the sync.\n",
             shown.display(),
             dir.config.bucket,
             hub.url(),
