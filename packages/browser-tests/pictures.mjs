@@ -18,6 +18,7 @@ async function take(tab, name) {
   for (const close of await tab.getByRole('button', { name: 'Close this message' }).all()) {
     await close.click();
   }
+  await tab.mouse.move(0, 0);
   const session = await tab.context().newCDPSession(tab);
   // A phone's lie over the page.
   await session.send('Emulation.setScrollbarsHidden', { hidden: true });

@@ -1,6 +1,9 @@
 //! `up` and `join`: two devices from two commands.
 
 use std::fs;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::kit::Place;
@@ -85,4 +88,71 @@ fn up_does_not_take_over_the_mirror_of_another_hub() {
     let place = Place::with_mirrors("http://127.0.0.1:9", &["mine"]);
     let said = place.run(&["up", "mine"]).code(1);
     assert!(said.contains("--watch"), "{said}");
+}
+
+/// The answer to one request, head and body.
+fn ask(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("a server");
+    let text = format!("{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(text.as_bytes()).expect("taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn up_serves_a_web_application_at_one_address_and_nothing_beside_it() {
+    let place = Place::new();
+    place.write("app/index.html", "<!doctype html>the page");
+    place.write("app/lib/code.wasm", "code");
+    place.write("app/.hidden", "secret");
+    place.write("beside", "secret");
+    std::os::unix::fs::symlink(place.path("beside"), place.path("app/link")).expect("a link");
+    let start = || {
+        let running = Running::start(&place, &["up", "first", "--app", "app", "--poll", "1"]);
+        let ready = running.wait_for("ready");
+        let text = |field: &str| ready[field].as_str().expect("text").to_owned();
+        (running, text("app"), text("link"))
+    };
+    let (running, app, link) = start();
+    let secret = link.split("#key=").nth(1).expect("a key");
+    let (site, fragment) = app.split_once('#').expect("the key behind a hash sign");
+    assert!(fragment.starts_with("hub=http"), "{fragment}");
+    assert!(fragment.ends_with(&format!("&key={secret}")), "{fragment}");
+    let address = site
+        .strip_prefix("http://")
+        .and_then(|rest| rest.strip_suffix('/'))
+        .expect("an address");
+
+    for (request, media_type, body) in [
+        ("GET /", "text/html", "the page"),
+        ("GET /index.html?v=1", "text/html", "the page"),
+        ("GET /lib/code.wasm", "application/wasm", "code"),
+    ] {
+        let answer = ask(address, request);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains(media_type), "{answer}");
+        assert!(answer.ends_with(body), "{answer}");
+    }
+    for request in [
+        "GET /../beside",
+        "GET /%2e%2e/beside",
+        "GET /link",
+        "GET /.hidden",
+        "GET /lib/",
+        "GET /%ff",
+        "POST /",
+    ] {
+        let answer = ask(address, request);
+        assert!(answer.starts_with("HTTP/1.1 40"), "{answer}");
+        assert!(!answer.contains("secret"), "{answer}");
+    }
+    assert_eq!(running.interrupt(), Some(0));
+    let (running, app_again, _) = start();
+    assert_eq!(app_again, app);
+    assert_eq!(running.interrupt(), Some(0));
+
+    fs::remove_file(place.path("app/index.html")).expect("removed");
+    let said = place.run(&["up", "first", "--app", "app"]).code(1);
+    assert!(said.contains("index.html"), "{said}");
 }

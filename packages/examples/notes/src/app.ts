@@ -36,6 +36,9 @@ export class App {
   /** Says something for a while, with something to press perhaps. */
   readonly say: (text: string, action?: { label: string; run: () => void }) => void;
 
+  /** The name that the other devices can read. */
+  #toldName: string | undefined;
+
   private constructor(bucket: Bucket, account: Account & { keeping: Keeping }, say: App["say"]) {
     this.bucket = bucket;
     this.account = account;
@@ -116,8 +119,10 @@ export class App {
 
   /** Once everything is here that is on the hub; before that, the name may be there already. */
   async #tellName(): Promise<void> {
-    if (this.status?.caughtUp === true && this.account.name !== "") {
-      await tellName(this.bucket, this.account.name);
+    const { name } = this.account;
+    if (this.status?.caughtUp === true && name !== "" && name !== this.#toldName) {
+      this.#toldName = name;
+      await tellName(this.bucket, name);
     }
   }
 }
@@ -148,6 +153,8 @@ export function together(work: () => Promise<void>): () => Promise<void> {
 }
 
 async function remove(database: string): Promise<void> {
+  // By this the package would notice that the browser took the data away; here somebody wanted it.
+  localStorage.removeItem(`pangaea:${database}`);
   await new Promise<void>((resolve, reject) => {
     const request = indexedDB.deleteDatabase(database);
     request.onsuccess = () => resolve();

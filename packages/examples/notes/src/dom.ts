@@ -23,11 +23,21 @@ export function h<Tag extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** Replaces what is in an element. Whoever had the focus there has it again, found by its id, or else at the heading of the page. */
+/**
+ * Replaces what is in an element, unless it is the same already. Whoever had the focus there has it again, found by its id, or else
+ * at the heading of the page.
+ */
 export function replace(element: Element, ...children: Child[]): void {
+  const wanted = children
+    .filter((child) => child !== undefined && child !== false)
+    .map((child) => (typeof child === "string" ? document.createTextNode(child) : child));
+  const present = [...element.childNodes];
+  if (present.length === wanted.length && present.every((child, index) => child.isEqualNode(wanted[index] ?? null))) {
+    return;
+  }
   const active = document.activeElement;
   const id = active !== null && element.contains(active) ? active.id : "";
-  element.replaceChildren(...children.filter((child) => child !== undefined && child !== false));
+  element.replaceChildren(...wanted);
   if (id !== "") {
     (document.getElementById(id) ?? document.querySelector<HTMLElement>("main h1"))?.focus();
   }

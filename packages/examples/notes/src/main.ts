@@ -8,6 +8,7 @@ import { link, route, type Place, type Route } from "./routes.js";
 import { Toasts } from "./toasts.js";
 import { AccountView } from "./views/account.js";
 import { ConflictView } from "./views/conflict.js";
+import { DeletedView } from "./views/deleted.js";
 import { HistoryView } from "./views/history.js";
 import { NotesView } from "./views/notes.js";
 import { signIn } from "./views/signin.js";
@@ -57,7 +58,7 @@ async function open(account: Account & { keeping: Keeping }): Promise<void> {
 
 const TABS: [Place, string, Drawing][] = [["notes", "Notes", "notes"], ["todo", "To-do", "todo"], ["sync", "Sync", "sync"], ["account", "Account", "account"]];
 /** The tab under which a place is found. */
-const TAB_OF: Record<Place, Place> = { notes: "notes", note: "notes", history: "notes", todo: "todo", sync: "sync", conflict: "sync", account: "account" };
+const TAB_OF: Record<Place, Place> = { notes: "notes", note: "notes", history: "notes", deleted: "notes", todo: "todo", sync: "sync", conflict: "sync", account: "account" };
 
 /** The frame around the views. */
 class Shell {
@@ -127,6 +128,8 @@ class Shell {
         return new AccountView(this.#app, () => location.replace(location.pathname));
       case "history":
         return path === undefined ? new NotesView(this.#app, undefined) : new HistoryView(this.#app, path);
+      case "deleted":
+        return new DeletedView(this.#app);
       case "conflict":
         return path === undefined ? new SyncView(this.#app) : new ConflictView(this.#app, path);
       default:

@@ -1,8 +1,8 @@
 // Where in the application somebody is, as the part of the address behind the #.
 
-export type Place = "notes" | "note" | "history" | "todo" | "sync" | "conflict" | "account";
+export type Place = "notes" | "note" | "history" | "deleted" | "todo" | "sync" | "conflict" | "account";
 
-const PLACES: readonly string[] = ["notes", "note", "history", "todo", "sync", "conflict", "account"];
+const PLACES: readonly string[] = ["notes", "note", "history", "deleted", "todo", "sync", "conflict", "account"];
 
 export interface Route {
   place: Place;

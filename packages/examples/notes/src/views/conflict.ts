@@ -83,7 +83,7 @@ export class ConflictView implements View {
       h("h2", { id: `side-${choice}` }, heading),
       h("p", { class: "hint" }, `Written by ${who}${when === "" ? "" : `, ${when}`}`),
       h("div", { class: "version-text", tabindex: 0, role: "group", "aria-label": `Text of ${heading.toLowerCase()}` }, ...rows),
-      h("button", { class: "button primary", id: `keep-${choice}`, "aria-describedby": `side-${choice}`, onclick: () => void this.#choose(choice, copy) }, "Keep this one"));
+      h("button", { class: "button primary", id: `keep-${choice}`, "data-copy": copy, "aria-describedby": `side-${choice}`, onclick: () => void this.#choose(choice, copy) }, "Keep this one"));
   }
 
   #undecided(): HTMLElement[] {

@@ -42,7 +42,7 @@ export class Editor {
     this.#history = h("a", { class: "button quiet", href: link("history", path), id: "history" }, drawing("clock"), "History");
     this.#delete = h("button", { class: "button quiet", id: "delete", onclick: () => void this.#remove() }, drawing("bin"), "Delete");
     const back = h("a", { class: "button quiet back", href: link("notes") }, drawing("back"), "All notes");
-    this.element = h("div", { class: "editor" },
+    this.element = h("div", { class: "editor" }, h("h1", { class: "unseen only-phone", tabindex: -1 }, "Note"),
       h("div", { class: "toolbar" }, back, this.#state, h("span", { class: "spring" }), this.#history, this.#delete), this.#title, this.#body);
     this.#tell(undefined);
   }

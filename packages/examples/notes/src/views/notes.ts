@@ -26,7 +26,8 @@ export class NotesView implements View {
       h("h1", { tabindex: -1 }, "Notes"),
       h("button", { class: "button primary", id: "new-note", onclick: () => this.#new() }, drawing("plus"), "New note"));
     this.element = h("div", { class: "notes" },
-      h("section", { class: "list", "aria-label": "All notes" }, heading, this.#search, this.#list, this.#empty), this.#pane);
+      h("section", { class: "list", "aria-label": "All notes" }, heading, this.#search, this.#list, this.#empty,
+        h("a", { class: "link aside", href: link("deleted") }, "Deleted notes")), this.#pane);
     void this.open(path);
   }
 
