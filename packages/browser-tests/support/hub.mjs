@@ -12,7 +12,7 @@ const root = new URL('../../../', import.meta.url).pathname;
 const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
 
 /** The program under test; cargo xtask test has built it. */
-const PROGRAM = process.env.PANGAEA_BIN ?? join(target, 'debug/pangaea');
+export const PROGRAM = process.env.PANGAEA_BIN ?? join(target, 'debug/pangaea');
 
 /** A hub at one address with one data folder, however often it is started. */
 export class Hub {

@@ -1,10 +1,15 @@
 // The example application as it is served: a folder of files, and nothing else.
 
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
+import { createInterface } from 'node:readline';
 
-import { freePort } from './hub.mjs';
+import { Browser } from './browser.mjs';
+import { freePort, PROGRAM } from './hub.mjs';
 import { world } from './world.mjs';
 
 const dist = new URL('../../examples/notes/dist/', import.meta.url).pathname;
@@ -57,6 +62,32 @@ export async function notesWorld(test) {
   const [all, notes] = await Promise.all([world(test), NotesSite.start()]);
   test.after(() => notes.stop());
   return { ...all, notes, link: `pangaea://join?hub=${encodeURIComponent(all.hub.url)}#key=${all.key}` };
+}
+
+/** `pangaea up` with the application, and a browser: what it takes to begin. */
+export async function up(test) {
+  const folder = mkdtempSync(join(tmpdir(), 'pangaea-up-'));
+  const child = spawn(PROGRAM, ['up', join(folder, 'bucket'), '--app', dist, '--poll', '1', '--json'], {
+    env: { ...process.env, HOME: folder },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const browser = new Browser(join(folder, 'profile'));
+  test.after(async () => {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGINT');
+    await Promise.all([ended, browser.kill()]);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  });
+  const ready = await new Promise((resolve, reject) => {
+    child.once('exit', () => reject(new Error('pangaea up ended')));
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const said = JSON.parse(line);
+      if (said.event === 'ready') {
+        resolve(said);
+      }
+    });
+  });
+  return { folder: join(folder, 'bucket'), app: ready.app, browser: await browser.start() };
 }
 
 const DESK = { width: 1280, height: 800 };

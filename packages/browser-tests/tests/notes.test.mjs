@@ -1,11 +1,12 @@
 // The example application, as people use it.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { badge, notesWorld, PHONE, signIn, tabTo, writeNote } from '../support/notes.mjs';
+import { badge, notesWorld, PHONE, signIn, tabTo, up, writeNote } from '../support/notes.mjs';
 import { eventually } from '../support/wait.mjs';
 
 /** Two people's browsers, both signed in and up to date. */
@@ -209,6 +210,25 @@ test('a link in the address is taken out of it, and opens nothing without being 
   await tab.getByRole('button', { name: 'Sign in' }).click();
   await badge(tab, 'Everything is stored');
   assert.equal(await tab.locator('.toast').count(), 0, 'nobody is told that the browser took them away');
+});
+
+test('pangaea up serves it, and the notes are files in its folder', async (t) => {
+  const { folder, app, browser } = await up(t);
+  const tab = await browser.context.newPage();
+  await tab.goto(app);
+  await tab.getByRole('button', { name: 'Open these notes' }).click();
+  await badge(tab, 'Everything is stored');
+  await writeNote(tab, 'Shopping', 'milk');
+  await badge(tab, 'Everything is stored');
+  const texts = () => {
+    try {
+      return readdirSync(join(folder, 'notes')).map((name) => readFileSync(join(folder, 'notes', name), 'utf8'));
+    } catch {
+      // Not there yet, or just being replaced.
+      return [];
+    }
+  };
+  await eventually('the note is a file', async () => texts().join() === '# Shopping\n\nmilk');
 });
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
