@@ -44,8 +44,27 @@ impl World {
         }
     }
 
-    /// A late duplicate is at a path. Who has not heard that the file was deleted, and hears of the
-    /// duplicate instead, keeps what it has.
+    /// A device sends anew what it has no answer for, and what was there and was deleted since without a
+    /// trace.
+    pub(crate) fn note_resent(&mut self, call: &Call) {
+        if let Call::Put {
+            path,
+            header: Some(header),
+            condition: Some(Condition::Create),
+            ..
+        } = call
+            && self.hub.object(path).is_none()
+        {
+            let past = self.hub.past(path).iter();
+            let mut past = past.filter_map(|was| was.object.as_ref());
+            if past.any(|object| version_of(object) == header.version) {
+                self.note_unheard(path, header.version.device);
+            }
+        }
+    }
+
+    /// An earlier version is at a path again. Who has not heard that the file was deleted, and hears of
+    /// this instead, keeps what it has.
     fn note_unheard(&mut self, path: &FilePath, author: DeviceId) {
         let others = self.devices.iter().filter(|device| device.id() != author);
         let kept = others.flat_map(|device| device.on_disk().filter(|(at, _)| *at == path));

@@ -344,6 +344,7 @@ impl World {
         self.note_blind_delete(call);
         self.note_untraced_delete(device, call);
         self.note_recurring(device, call);
+        self.note_resent(call);
         let reply = self.hub.handle(call, slow, self.now_ms);
         self.mark(&[4, device as u64, self.hub.changes()]);
         self.note(|| format!("the hub gets from device {device}: {}", told(call)));

@@ -73,10 +73,12 @@ pub enum Excuse {
     Crossed,
     /// A line came back that was dropped by an edit whose sight nobody could record.
     Unrecorded,
-    /// A line came back that the dropping saw through an edit whose sight nobody could record.
+    /// A line came back that the dropping saw through an edit whose sight nobody could record; or such an
+    /// edit, by a program without versions, came after the dropping, and nothing tells that it did.
     Doubtful,
     /// A line came back that a delete took away, of which nothing is left on the hub, before the author
-    /// of what it deleted had an answer; or before somebody heard of it who then found a late duplicate there.
+    /// of what it deleted had an answer; or before somebody heard of it who then found there what came a
+    /// second time: a late duplicate, or what its author had no answer for.
     Untraced,
     /// A file that was made anew is merged by the version before it: it names as many ancestors as it
     /// can, so nobody can tell that it is not one of them.
@@ -369,7 +371,7 @@ impl Oracle {
                     Excuse::Revived
                 } else if crossed {
                     Excuse::Crossed
-                } else if self.is_doubtful(edit, *token) {
+                } else if self.is_doubtful((*id, edit), *token) {
                     Excuse::Doubtful
                 } else {
                     return Err(format!(
@@ -383,14 +385,25 @@ impl Oracle {
     }
 
     /// Whether what an edit builds upon holds a line that somebody saw unrecorded: then nothing
-    /// tells the line's author that the edit came after it.
-    fn is_doubtful(&self, edit: &Known, token: Token) -> bool {
+    /// tells the line's author that the edit came after it. Or whether a stock program saw the edit's
+    /// effect unrecorded: then nothing tells who still has the line that what came of that is newer.
+    fn is_doubtful(&self, (id, edit): (Token, &Known), token: Token) -> bool {
+        let mut others = self.edits.values();
+        let is_hidden = others.any(|later| {
+            let is_unrecorded = later.author == Author::Stock && later.sight == Sight::Unrecorded;
+            is_unrecorded
+                && later.path == edit.path
+                && later.past.contains(&id)
+                && !later.kept.contains(&token)
+        });
         let past = edit
             .past
             .iter()
             .filter_map(|earlier| self.edits.get(earlier));
-        past.into_iter()
-            .any(|earlier| earlier.sight == Sight::Unrecorded && earlier.seen.contains(&token))
+        let mut past = past.into_iter();
+        is_hidden
+            || past
+                .any(|earlier| earlier.sight == Sight::Unrecorded && earlier.seen.contains(&token))
     }
 }
 
