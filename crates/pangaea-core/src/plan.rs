@@ -82,23 +82,28 @@ pub enum Rebase {
     BothGone,
 }
 
-/// What a replica knows of its own writing.
+/// What a replica knows of its own writing: the time stamps that it gave to versions. What carries its
+/// name and any other was written before the device's storage was restored from a backup: it is somebody
+/// else's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Own {
     /// This replica's device.
     pub device: DeviceId,
-    /// The newest time stamp that it gave to a version. What carries its name and a later one was
-    /// written before the device's storage was restored from a backup: it is somebody else's.
-    pub last: Hlc,
+    /// All up to this one were given before the replica was loaded.
+    pub stored: Hlc,
+    /// The first and the newest that were given since.
+    pub given: Option<(Hlc, Hlc)>,
 }
 
 impl Own {
     /// Whether this replica wrote that, and so knows it in all that it has now.
     fn wrote(&self, remote: &RemoteFile) -> bool {
+        let clock = remote.version.clock;
+        let is_new = |(first, newest)| first <= clock && clock <= newest;
         !planted(Bug::ForgetOwnWrites)
             && remote.origin == Origin::Header
             && remote.version.device == self.device
-            && remote.version.clock <= self.last
+            && (clock <= self.stored || self.given.is_some_and(is_new))
     }
 }
 

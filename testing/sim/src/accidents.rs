@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use gaia::etag::ETag;
 use gaia::path::FilePath;
 
 use crate::content::Token;
@@ -79,6 +80,7 @@ impl World {
 
     /// A disk becomes another one. What was on it alone may be gone.
     fn replace_disk(&mut self, fault: Fault, number: usize) -> bool {
+        let left = self.lines_left(number);
         let device = &mut self.devices[number];
         let lost = device.on_disk();
         let lost = lost.map(|(path, content)| (path.clone(), content));
@@ -108,7 +110,6 @@ impl World {
         for path in before.iter().chain(&back) {
             self.oracle.revive(path);
         }
-        let left = self.lines_left(number);
         for (path, content) in lost {
             if let Some(bytes) = self.contents.get(&content) {
                 let mut lost = crate::content::tokens(bytes);
@@ -126,11 +127,12 @@ impl World {
 
     /// All lines that the hub has, file by file. What other disks have follows the hub. A file does not
     /// count that an upload under way from `sender` replaces: that may be a merge whose conflict copy
-    /// was to follow.
+    /// was to follow. Nor does one that is torn, so that nobody takes it.
     fn lines_left(&self, sender: usize) -> BTreeMap<String, BTreeSet<Token>> {
         let mut left: BTreeMap<String, BTreeSet<Token>> = BTreeMap::new();
         for (path, object) in self.hub.objects() {
-            if !self.is_being_changed(sender, path) {
+            let is_readable = object.header.is_none() || object.tag == ETag::of(&object.bytes);
+            if is_readable && !self.is_being_changed(sender, path) {
                 let lines = crate::content::tokens(&object.bytes);
                 left.entry(root(path.as_str()).to_owned())
                     .or_default()

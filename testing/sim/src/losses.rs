@@ -10,7 +10,6 @@ use pangaea_core::version::DeviceId;
 
 use crate::content::Token;
 use crate::content::tokens;
-use crate::header::Form;
 use crate::header::content;
 use crate::header::version_of;
 use crate::hub::Call;
@@ -113,6 +112,20 @@ impl World {
         }
     }
 
+    /// Who reads a stock program's file while it is torn by an upload in place takes that for what the
+    /// program wrote: what it lacks, the program seems to have taken out, and to have put in what the
+    /// upload brings.
+    pub(crate) fn note_torn_read(&mut self, call: &Call, reply: &Reply) {
+        if let (Call::Get { path }, Reply::Object(object)) = (call, reply)
+            && object.header.is_none()
+            && object.tag != ETag::of(&object.bytes)
+        {
+            let (whole, torn) = (self.lines_at(path), tokens(&content(&object.bytes)));
+            let doubtful = whole.symmetric_difference(&torn).copied();
+            self.oracle.wipe(doubtful, Excuse::Torn);
+        }
+    }
+
     /// A stock hub deletes whatever is there, also what came after the sender looked.
     pub(crate) fn note_blind_delete(&mut self, call: &Call) {
         if let Call::Delete {
@@ -130,20 +143,21 @@ impl World {
     }
 
     /// A delete that leaves nothing, or the sweep of an old stand-in for a deleted file, takes away what
-    /// somebody has no answer for yet: when that one looks, nothing tells it that the upload arrived.
-    pub(crate) fn note_untraced_delete(&mut self, deleter: usize, call: &Call) {
+    /// somebody has no answer for yet: when that one looks, nothing tells it that the upload arrived. No
+    /// device is the deleter if a stock program deletes.
+    pub(crate) fn note_untraced_delete(&mut self, deleter: Option<usize>, call: &Call) {
         let Call::Delete { path, .. } = call else {
             return;
         };
         let Some(object) = self.hub.object(path) else {
             return;
         };
-        let header = object.header.as_deref();
-        let tombstone = header.filter(|header| header.form == Form::Tombstone);
+        // What it replaced is named by it alone.
+        let replaced = object.header.iter().flat_map(|it| it.ancestors.as_slice());
         let mut gone = vec![version_of(object)];
-        gone.extend(tombstone.iter().flat_map(|it| it.ancestors.as_slice()));
+        gone.extend(replaced);
         let others = self.devices.iter().enumerate();
-        let others = others.filter(|(number, _)| *number != deleter);
+        let others = others.filter(|(number, _)| Some(*number) != deleter);
         let waiting: Vec<_> = others
             .filter(|(_, device)| device.has_pending(path))
             .map(|(_, device)| device.id())

@@ -104,17 +104,28 @@ impl World {
         Ok(())
     }
 
-    /// Whether a change of this path by this device is on its way to the hub.
+    /// Whether a change of this path by this device is on its way to the hub, or may come there late.
     pub(crate) fn is_being_changed(&self, device: usize, path: &FilePath) -> bool {
-        self.packets.iter().any(|packet| {
-            packet.device == device
-                && packet.request.path() == Some(path)
-                && match &packet.leg {
-                    Leg::Out(call) => call.changes(),
-                    Leg::Uploading(..) => true,
-                    Leg::Back(_) => false,
-                }
-        })
+        let id = self.devices[device].id();
+        let mut late = self.late_calls.iter();
+        let is_late = late.any(|call| match call {
+            Call::Put {
+                path: at,
+                header: Some(header),
+                ..
+            } => at == path && header.version.device == id,
+            _ => false,
+        });
+        is_late
+            || self.packets.iter().any(|packet| {
+                packet.device == device
+                    && packet.request.path() == Some(path)
+                    && match &packet.leg {
+                        Leg::Out(call) => call.changes(),
+                        Leg::Uploading(..) => true,
+                        Leg::Back(_) => false,
+                    }
+            })
     }
 
     /// One of the packets arrives, the oldest or another one.
@@ -342,10 +353,11 @@ impl World {
             Slow::No
         };
         self.note_blind_delete(call);
-        self.note_untraced_delete(device, call);
+        self.note_untraced_delete(Some(device), call);
         self.note_recurring(device, call);
         self.note_resent(call);
         let reply = self.hub.handle(call, slow, self.now_ms);
+        self.note_torn_read(call, &reply);
         self.mark(&[4, device as u64, self.hub.changes()]);
         self.note(|| format!("the hub gets from device {device}: {}", told(call)));
         if matches!(reply, Reply::Uploading(_)) {

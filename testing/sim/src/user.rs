@@ -236,6 +236,7 @@ impl World {
                 condition: None,
             },
         };
+        self.note_untraced_delete(None, &call);
         let reply = self.hub.handle(&call, Slow::No, self.now_ms);
         if !matches!(reply, Reply::Stored(_) | Reply::Deleted) {
             return;

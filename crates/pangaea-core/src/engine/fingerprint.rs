@@ -14,7 +14,7 @@ impl Engine {
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.options.device.hash(hasher);
         self.clock.last().hash(hasher);
-        self.own_last.hash(hasher);
+        (self.own.stored, self.own.given).hash(hasher);
         self.sequence.hash(hasher);
         self.entries.hash(hasher);
         self.ready.hash(hasher);
@@ -22,6 +22,7 @@ impl Engine {
         for path in self.waiting.keys() {
             path.hash(hasher);
         }
+        self.unseen.hash(hasher);
         self.setbacks.hash(hasher);
         for in_flight in self.in_flight.values() {
             in_flight.local.hash(hasher);

@@ -227,8 +227,8 @@ impl Engine {
             };
         };
         let ancestors = entry.local.ancestors();
-        let is_unseen = self.is_unsent(path) && !is_copy(path);
-        if is_unseen || planted(Bug::UnsentAncestors) {
+        let is_unseen = self.is_unsent(path) || self.unseen.get(path) == Some(&version);
+        if (is_unseen && !is_copy(path)) || planted(Bug::UnsentAncestors) {
             return ancestors;
         }
         // What was perhaps sent since the base is known by nothing else when it shows up on the hub.
@@ -252,6 +252,7 @@ impl Engine {
             .and_then(|entry| entry.pending.clone());
         self.clear_pending(path);
         self.ensure_pending(path, now_ms);
+        self.unseen.insert(path.clone(), version);
         self.setbacks.remove(path);
         self.update(path, |entry| {
             entry.applying = None;

@@ -43,6 +43,7 @@ use crate::io::Request;
 use crate::io::RequestId;
 use crate::mutant::Bug;
 use crate::mutant::planted;
+use crate::plan::Own;
 use crate::policy::Policy;
 use crate::state::Entry;
 use crate::state::Pending;
@@ -115,8 +116,8 @@ impl Options {
 pub struct Engine {
     options: Options,
     clock: Clock,
-    /// The newest time stamp that this replica gave to a version of its own.
-    own_last: Hlc,
+    /// What this replica knows of its own writing.
+    own: Own,
     sequence: u64,
     policy: Policy,
     entries: BTreeMap<FilePath, Entry>,
@@ -129,6 +130,8 @@ pub struct Engine {
     /// Paths whose folder may show what was announced before a restart: nothing is planned for them
     /// before the folder was looked at.
     unscanned: BTreeSet<FilePath>,
+    /// Edits that were not sent in this process, so that nobody else can have seen them.
+    unseen: BTreeMap<FilePath, VersionId>,
     /// How often in a row a path had to wait or was refused, in this process.
     setbacks: BTreeMap<FilePath, u32>,
     in_flight: BTreeMap<RequestId, InFlight>,
@@ -200,7 +203,11 @@ impl Engine {
         }
         let mut engine = Self {
             clock,
-            own_last: last,
+            own: Own {
+                device: options.device,
+                stored: last,
+                given: None,
+            },
             sequence: counters.map_or(0, |counters| counters.sequence),
             policy: Policy::default(),
             entries: entries.into_iter().collect(),
@@ -208,6 +215,7 @@ impl Engine {
             ready: BTreeSet::new(),
             waiting: BTreeMap::new(),
             unscanned: BTreeSet::new(),
+            unseen: BTreeMap::new(),
             setbacks: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             busy: BTreeMap::new(),
@@ -381,7 +389,8 @@ impl Engine {
     /// Names a new version of this device's.
     fn next_version(&mut self, now_ms: u64) -> VersionId {
         let version = self.clock.tick_version(now_ms);
-        self.own_last = version.clock;
+        let first = self.own.given.map_or(version.clock, |(first, _)| first);
+        self.own.given = Some((first, version.clock));
         version
     }
 
@@ -417,6 +426,7 @@ impl Engine {
 
     /// Takes an operation out of the journal.
     fn clear_pending(&mut self, path: &FilePath) {
+        self.unseen.remove(path);
         if let Some(entry) = self.entries.get_mut(path)
             && let Some(pending) = entry.pending.take()
         {

@@ -14,7 +14,6 @@ use crate::media::MediaType;
 use crate::mutant::Bug;
 use crate::mutant::planted;
 use crate::plan::Condition;
-use crate::plan::Own;
 use crate::plan::Reason;
 use crate::plan::Step;
 use crate::plan::plan;
@@ -70,11 +69,7 @@ impl Engine {
                 self.ready.remove(path);
                 return None;
             }
-            let own = Own {
-                device: self.options.device,
-                last: self.own_last,
-            };
-            let step = plan(entry, own);
+            let step = plan(entry, self.own);
             if needs_hub(&step) && !self.hub_is_usable(now_ms) {
                 return None;
             }
@@ -164,6 +159,7 @@ impl Engine {
             return Next::Done;
         };
         let file = file.clone();
+        self.unseen.remove(path);
         // What was seen before it is sent says nothing of the hub after that.
         entry.remote = Remote::AsBase;
         if let Some(pending) = &mut entry.pending {
@@ -185,6 +181,7 @@ impl Engine {
             return Next::Done;
         };
         let (version, ancestors) = (*version, ancestors.clone());
+        self.unseen.remove(path);
         if let Some(pending) = &mut entry.pending {
             pending.sent = Sent::Unnamed;
         }

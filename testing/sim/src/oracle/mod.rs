@@ -61,12 +61,17 @@ pub enum Excuse {
     /// A line is lost that an edit brought back which had been dropped before, on a hub that was then
     /// set back to just those bytes: against that, the edit changed nothing.
     SetBack,
+    /// A line is lost that an edit brought back which an earlier one, still without an answer, had dropped: that
+    /// one was deleted without a trace, and a file that was made anew there seems to come from what both
+    /// were made of, and to lack the line for that.
+    Undone,
     /// A line is lost that came to a stock hub between the look and the delete of a device that removed
     /// an old stand-in for a deleted file.
     Swept,
     /// A line is lost that was on one disk alone when that was restored or thrown away.
     DiskLost,
-    /// A file stays torn: the writer of a cut upload lost its disk, or never comes back.
+    /// A file stays torn: the writer of a cut upload lost its disk, or never comes back. Or a line is lost
+    /// of a stock program's file, or of the upload that tore it, which somebody read just then.
     Torn,
     /// A line came back where the edit that dropped it crossed another edit of the file that did not
     /// have the line itself: what that one was merged with had it.
@@ -247,7 +252,10 @@ impl Oracle {
     /// A delete that leaves nothing took these lines away before their author had an answer, or before
     /// somebody heard of it who never will.
     pub fn note_untraced(&mut self, path: &FilePath, lines: impl IntoIterator<Item = Token>) {
-        self.untraced.entry(path.clone()).or_default().extend(lines);
+        let mut lines = lines.into_iter().peekable();
+        if lines.peek().is_some() {
+            self.untraced.entry(path.clone()).or_default().extend(lines);
+        }
     }
 
     /// An excuse is needed.
@@ -320,9 +328,8 @@ impl Oracle {
                 if is_dropped {
                     continue;
                 }
-                let is_old = token != id && self.rewound.contains(&edit.path);
                 let excuse = self.wiped.get(token).copied();
-                match excuse.or(is_old.then_some(Excuse::SetBack)) {
+                match excuse.or_else(|| self.was_brought_back(*id, edit, *token)) {
                     Some(excuse) => *self.used.entry(excuse).or_default() += 1,
                     None => {
                         return Err(format!(
@@ -334,6 +341,24 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// Why a line may be lost that was in a file, was dropped, and came back with this edit.
+    fn was_brought_back(&self, id: Token, edit: &Known, line: Token) -> Option<Excuse> {
+        if line == id {
+            return None;
+        }
+        if self.rewound.contains(&edit.path) {
+            return Some(Excuse::SetBack);
+        }
+        let past = edit.past.iter();
+        let mut past = past.filter_map(|earlier| self.edits.get(earlier));
+        let was_dropped = past.any(|earlier| {
+            let is_own = earlier.author == edit.author && earlier.path == edit.path;
+            is_own && earlier.dropped(line)
+        });
+        let is_untraced = self.untraced.contains_key(&edit.path);
+        (was_dropped && is_untraced).then_some(Excuse::Undone)
     }
 
     /// I-2: a line that an edit dropped does not come back to the file by itself. It may come back

@@ -289,3 +289,18 @@ fn nobody_without_versions_makes_a_device_send_in_the_clear() {
     harness.write(&a, "three");
     assert_eq!(harness.engine.format_for(&a).encryption, Encryption::Ecies);
 }
+
+/// Whoever finds it on the hub then must know it for its own, and no other of them was ever there.
+#[test]
+fn what_was_sent_is_named_however_many_edits_follow() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let base = harness.write_through(&a, "base");
+    let sent = harness.write(&a, "sent");
+    let (push, _) = harness.ask();
+    for number in 0..20 {
+        harness.write(&a, &format!("edit {number}"));
+    }
+    harness.answer(push, unreachable_hub(None));
+    let ancestors = harness.engine.entry(&a).unwrap().local.ancestors();
+    assert_eq!(ancestors.as_slice(), [sent, base]);
+}

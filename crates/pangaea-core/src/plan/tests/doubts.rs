@@ -221,6 +221,24 @@ fn what_a_stock_program_wrote_before_the_base_makes_nothing_newer() {
 }
 
 #[test]
+fn what_a_store_has_forgotten_is_somebody_elses() {
+    // The replica was restored: between what its store remembers and what it wrote since, another of
+    // its lives wrote, on top of a stock program's file that names nothing.
+    let (local, known) = (file((5_000, BOB), &[]), base((5_000, BOB), &[]));
+    let behind = Step::Rebase(Rebase::Behind);
+    let forgotten = Step::Merge(Origins::Unknown);
+    for (clock, step) in [
+        (900, &behind),
+        (1_500, &forgotten),
+        (2_500, &behind),
+        (3_500, &forgotten),
+    ] {
+        let own = remote((clock, ME), &[(800, 0)]);
+        check_confirmed(local.clone(), known.clone(), own, step.clone());
+    }
+}
+
+#[test]
 fn a_copy_that_somebody_made_of_an_own_version_is_taken() {
     let pull = Step::Pull(Reason::Changed);
     check(NEVER, UNKNOWN, remote((2, ME), &[]), pull);

@@ -21,7 +21,8 @@ const BOB: u8 = 2;
 const EVE: u8 = 3;
 const OWN: Own = Own {
     device: DeviceId::from_bytes([ME; 8]),
-    last: Hlc::from_u64(1_000),
+    stored: Hlc::from_u64(1_000),
+    given: Some((Hlc::from_u64(2_000), Hlc::from_u64(3_000))),
 };
 
 /// A version by its place in time and its author. Its content and tag are its own too.
