@@ -82,7 +82,9 @@ impl Engine {
             return Some(version);
         }
         let entry = self.entries.get(path)?;
-        let never_shared = entry.base == Base::Unknown && self.is_unsent(path);
+        // What it replaced may be on the hub, also if a listing did not show it yet.
+        let replaces_nothing = entry.local.ancestors() == Ancestors::default();
+        let never_shared = entry.base == Base::Unknown && self.is_unsent(path) && replaces_nothing;
         self.keep_replaced(path, Cause::Deleted, now_ms);
         let ancestors = self.ancestors_of_next(path);
         let version = self.next_version(now_ms);

@@ -304,3 +304,22 @@ fn what_was_sent_is_named_however_many_edits_follow() {
     let ancestors = harness.engine.entry(&a).unwrap().local.ancestors();
     assert_eq!(ancestors.as_slice(), [sent, base]);
 }
+
+#[test]
+fn a_delete_of_what_was_never_sent_remembers_what_was() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let sent = harness.write(&a, "sent");
+    let (push, _) = harness.ask();
+    harness.engine.handle_local_delete(&a, NOW);
+    harness.answer(push, unreachable_hub(None));
+    harness.engine.resume();
+    harness.list(Vec::new());
+    assert!(harness.next().is_none(), "the hub has nothing");
+    harness.write(&a, "again");
+    harness.engine.handle_local_delete(&a, NOW);
+    let local = harness.engine.entry(&a).unwrap().local.clone();
+    assert!(
+        local.ancestors().contains(&sent),
+        "it may show up yet: {local:?}"
+    );
+}
