@@ -89,6 +89,34 @@ test('to-dos that are ticked and added on two devices at once are one list', asy
   }
 });
 
+test('two lists that were begun on two devices become one', async (t) => {
+  const { hub, laptop, phone } = await twoBrowsers(t);
+  const tabs = [laptop, await phone()];
+  await hub.stop();
+  for (const [number, tab] of tabs.entries()) {
+    await tabTo(tab, 'To-do');
+    await tab.getByLabel('New to-do').fill(`Thing ${number}`);
+    await tab.getByRole('button', { name: 'Add' }).click();
+    await badge(tab, /1 change waits/);
+    await tabTo(tab, 'Sync');
+  }
+  await hub.start();
+  await eventually('the laptop knows', async () => {
+    for (const tab of tabs) {
+      await tab.getByRole('button', { name: 'Sync now' }).click();
+    }
+    return (await laptop.locator('#badge').textContent()).includes('1 conflict to settle');
+  });
+  await laptop.getByRole('link', { name: /To-do list/ }).click();
+  await laptop.getByRole('button', { name: 'Put both lists together' }).click();
+  for (const tab of tabs) {
+    await badge(tab, 'Everything is stored');
+    await tabTo(tab, 'To-do');
+    await tab.getByRole('checkbox', { name: 'Thing 0' }).waitFor();
+    await tab.getByRole('checkbox', { name: 'Thing 1' }).waitFor();
+  }
+});
+
 /** Both change the same line of a note without hearing of each other; the page of the conflict is open on the laptop. */
 async function conflict(t) {
   const world = await twoBrowsers(t);
