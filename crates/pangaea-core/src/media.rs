@@ -3,6 +3,8 @@
 //! How a media type travels in a `Content-Type` is [`crate::header`]'s matter; which merge a kind of
 //! content gets by default is [`crate::policy`]'s.
 
+mod endings;
+
 use std::fmt;
 
 /// Content above this size is not merged, and its base content is not kept.
@@ -37,8 +39,8 @@ const TEXT_APPLICATIONS: &[&str] = &[
     "message/rfc822",
 ];
 
-/// Extensions that the common tables give to some rare binary format while people use them for text.
-const OFTEN_TEXT: &[&str] = &["cts", "mts", "org", "rs", "ts"];
+/// Endings of films that people use for text as well.
+const OFTEN_TEXT: &[&str] = &["mts", "ts"];
 
 /// Tells whether content of this size may be merged at all.
 pub const fn is_mergeable(size: u64) -> bool {
@@ -61,14 +63,15 @@ impl MediaType {
     /// `sample` is the beginning of the content; [`SAMPLE_BYTES_MAX`] bytes of it are looked at.
     pub fn of(path: &str, sample: &[u8]) -> Self {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let extension = name
+        let ending = name
             .rsplit_once('.')
-            .map(|(_, extension)| extension.to_ascii_lowercase());
-        let doubtful = extension.is_some_and(|extension| OFTEN_TEXT.contains(&extension.as_str()));
-        if doubtful && sample_is_text(sample) {
+            .filter(|(stem, _)| !stem.is_empty())
+            .map(|(_, ending)| ending.to_ascii_lowercase())
+            .unwrap_or_default();
+        if OFTEN_TEXT.contains(&ending.as_str()) && sample_is_text(sample) {
             return Self::with_charset(TEXT_PLAIN);
         }
-        match mime_guess::from_path(name).first_raw() {
+        match endings::type_of(&ending) {
             Some(essence) => Self::with_charset(essence),
             None => Self::sniff(sample),
         }
@@ -201,7 +204,7 @@ mod tests {
         );
         check("empty", b"", "text/plain; charset=utf-8");
         check("main.ts", b"export {}", "text/plain; charset=utf-8");
-        check("film.ts", b"\x47\0\0", "video/vnd.dlna.mpeg-tts");
+        check("film.ts", b"\x47\0\0", "video/mp2t");
     }
 
     #[test]
