@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::platform::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use gaia::batch::Kind;
@@ -21,7 +22,6 @@ use gaia::replies::ErrorName;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use pangaea_core::plan::Condition;
 
 use super::HttpHub;

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use super::platform::Body;
+use super::platform::HeaderName;
 use super::platform::RequestBuilder;
+use super::platform::header::CONTENT_LENGTH;
+use super::platform::header::CONTENT_TYPE;
+use super::platform::header::IF_MATCH;
+use super::platform::header::IF_NONE_MATCH;
 use bytes::Bytes;
 use gaia::etag::ETag;
 use gaia::hub_info::feature;
@@ -13,14 +18,9 @@ use gaia::path::FilePath;
 use gaia::replies::ErrorBody;
 use gaia::replies::ErrorName;
 use gaia::replies::StoreReply;
-use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
-use http::header::CONTENT_LENGTH;
-use http::header::CONTENT_TYPE;
-use http::header::IF_MATCH;
-use http::header::IF_NONE_MATCH;
 use pangaea_core::plan::Condition;
 
 use super::HttpHub;

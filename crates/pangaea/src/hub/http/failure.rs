@@ -3,14 +3,15 @@
 
 use std::time::SystemTime;
 
+use super::platform::HeaderMap;
+use super::platform::header::DATE;
+use super::platform::header::RETRY_AFTER;
 use gaia::replies::ErrorBody;
 use gaia::replies::ErrorName;
-use http::HeaderMap;
 use http::StatusCode;
-use http::header::DATE;
-use http::header::RETRY_AFTER;
 
 use super::platform::Error;
+use super::platform::parse_http_date;
 use super::platform::wall_clock;
 use crate::hub::HubError;
 
@@ -179,7 +180,7 @@ pub(super) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(seconds.saturating_mul(1000).min(RETRY_AFTER_MS_MAX));
     }
-    let until = httpdate::parse_http_date(text).ok()?;
+    let until = parse_http_date(text)?;
     let now = http_date(headers).unwrap_or_else(wall_clock);
     let wait_ms = until.duration_since(now).unwrap_or_default().as_millis();
     Some(
@@ -191,7 +192,7 @@ pub(super) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
 
 /// The time by the hub's clock.
 pub(super) fn http_date(headers: &HeaderMap) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
+    parse_http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
 /// What went wrong on the way, in the words of the innermost cause, which knows best.

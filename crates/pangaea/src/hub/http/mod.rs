@@ -31,6 +31,7 @@ use std::sync::atomic::AtomicBool;
 
 use self::platform::RequestBuilder;
 use self::platform::Url;
+use self::platform::header::AUTHORIZATION;
 use async_trait::async_trait;
 use gaia::address::Address;
 use gaia::etag::ETag;
@@ -39,7 +40,6 @@ use gaia::path::FilePath;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
-use http::header::AUTHORIZATION;
 use pangaea_core::plan::Condition;
 use tokio::sync::Semaphore;
 

@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::platform::header::CONTENT_ENCODING;
+use super::platform::header::CONTENT_TYPE;
+use super::platform::header::ETAG;
+use super::platform::header::LAST_MODIFIED;
+use super::platform::parse_http_date;
 use bytes::Bytes;
 use gaia::etag::ETag;
 use gaia::hub_info::feature;
@@ -12,10 +17,6 @@ use gaia::path::FilePath;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
-use http::header::CONTENT_ENCODING;
-use http::header::CONTENT_TYPE;
-use http::header::ETAG;
-use http::header::LAST_MODIFIED;
 
 use super::HttpHub;
 use super::failure;
@@ -127,7 +128,7 @@ impl HttpHub {
                 .and_then(|value| value.to_str().ok())
         };
         let content_type = text(CONTENT_TYPE).unwrap_or_default().to_owned();
-        let modified = text(LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(date).ok());
+        let modified = text(LAST_MODIFIED).and_then(parse_http_date);
         let modified_s = modified
             .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
             .map_or(0, |since| since.as_secs());

@@ -5,6 +5,9 @@
 use std::time::Duration;
 
 use super::platform::Url;
+use super::platform::header::CONTENT_RANGE;
+use super::platform::header::IF_MATCH;
+use super::platform::header::RANGE;
 use super::platform::sleep;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -14,9 +17,6 @@ use gaia::etag::ETagHasher;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
-use http::header::CONTENT_RANGE;
-use http::header::IF_MATCH;
-use http::header::RANGE;
 
 use super::HttpHub;
 use super::failure;

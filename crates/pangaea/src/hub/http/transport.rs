@@ -8,17 +8,17 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use super::platform::HeaderMap;
+use super::platform::header::CACHE_CONTROL;
+use super::platform::header::LOCATION;
 use bytes::Bytes;
 use bytes::BytesMut;
 use futures_util::stream;
 use gaia::limits::ERROR_BODY_BYTES_MAX;
 use gaia::replies::ErrorBody;
-use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
-use http::header::CACHE_CONTROL;
-use http::header::LOCATION;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 

@@ -4,7 +4,10 @@ use std::sync::Once;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+pub(in crate::hub::http) use http::HeaderMap;
+pub(in crate::hub::http) use http::HeaderName;
 use http::Method;
+pub(in crate::hub::http) use http::header;
 pub(in crate::hub::http) use reqwest::Body;
 pub(in crate::hub::http) use reqwest::Error;
 pub(in crate::hub::http) use reqwest::RequestBuilder;
@@ -137,6 +140,11 @@ fn is_loopback(url: &Url) -> bool {
         || bare
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
+}
+
+/// Reads the time of a header.
+pub(in crate::hub::http) fn parse_http_date(text: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(text).ok()
 }
 
 #[cfg(test)]

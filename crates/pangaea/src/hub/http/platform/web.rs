@@ -14,13 +14,9 @@ use futures_util::StreamExt;
 use futures_util::future::Either;
 use futures_util::future::select;
 use gloo_timers::future::TimeoutFuture;
-use http::HeaderMap;
-use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
-use http::header::CACHE_CONTROL;
-use http::header::CONTENT_LENGTH;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -156,6 +152,49 @@ impl Url {
     }
 }
 
+/// The name of a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::hub::http) struct HeaderName(&'static str);
+
+/// The names that are used here, in lower case as browsers give them. The library's own names
+/// bring along a table of all that there are.
+pub(in crate::hub::http) mod header {
+    use super::HeaderName;
+
+    pub(in crate::hub::http) const AUTHORIZATION: HeaderName = HeaderName("authorization");
+    pub(in crate::hub::http) const CACHE_CONTROL: HeaderName = HeaderName("cache-control");
+    pub(in crate::hub::http) const CONTENT_ENCODING: HeaderName = HeaderName("content-encoding");
+    pub(in crate::hub::http) const CONTENT_LENGTH: HeaderName = HeaderName("content-length");
+    pub(in crate::hub::http) const CONTENT_RANGE: HeaderName = HeaderName("content-range");
+    pub(in crate::hub::http) const CONTENT_TYPE: HeaderName = HeaderName("content-type");
+    pub(in crate::hub::http) const DATE: HeaderName = HeaderName("date");
+    pub(in crate::hub::http) const ETAG: HeaderName = HeaderName("etag");
+    pub(in crate::hub::http) const IF_MATCH: HeaderName = HeaderName("if-match");
+    pub(in crate::hub::http) const IF_NONE_MATCH: HeaderName = HeaderName("if-none-match");
+    pub(in crate::hub::http) const LAST_MODIFIED: HeaderName = HeaderName("last-modified");
+    pub(in crate::hub::http) const LOCATION: HeaderName = HeaderName("location");
+    pub(in crate::hub::http) const RANGE: HeaderName = HeaderName("range");
+    pub(in crate::hub::http) const RETRY_AFTER: HeaderName = HeaderName("retry-after");
+}
+
+/// The headers of an answer.
+pub(in crate::hub::http) struct HeaderMap(Vec<(String, HeaderValue)>);
+
+impl HeaderMap {
+    /// The header of this name; browsers make one of those that come several times.
+    pub(in crate::hub::http) fn get(&self, name: HeaderName) -> Option<&HeaderValue> {
+        let found = self.0.iter().find(|(known, _)| known == name.0);
+        found.map(|(_, value)| value)
+    }
+}
+
+/// Reads the time of a header.
+pub(in crate::hub::http) fn parse_http_date(text: &str) -> Option<SystemTime> {
+    // Other times than by Greenwich are none of HTTP's.
+    let ms = js_sys::Date::parse(Some(text).filter(|text| text.ends_with(" GMT"))?);
+    (ms >= 0.0).then(|| UNIX_EPOCH + Duration::from_millis(whole_ms(ms)))
+}
+
 /// Makes requests; the connections are the browser's.
 pub(in crate::hub::http) struct Client;
 
@@ -172,7 +211,7 @@ impl Client {
         RequestBuilder {
             method,
             url,
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
             body: None,
         }
     }
@@ -215,7 +254,8 @@ impl From<Bytes> for Body {
 pub(in crate::hub::http) struct RequestBuilder {
     method: Method,
     url: Url,
-    headers: HeaderMap,
+    /// Names and values in turn.
+    headers: Vec<String>,
     body: Option<Body>,
 }
 
@@ -227,10 +267,11 @@ impl RequestBuilder {
         HeaderValue: TryFrom<V>,
     {
         if let Ok(value) = HeaderValue::try_from(value)
-            && name != CONTENT_LENGTH
-            && name != CACHE_CONTROL
+            && let Ok(text) = value.to_str()
+            && name != header::CONTENT_LENGTH
+            && name != header::CACHE_CONTROL
         {
-            self.headers.append(name, value);
+            self.headers.extend([name.0.to_owned(), text.to_owned()]);
         }
         self
     }
@@ -246,16 +287,10 @@ impl RequestBuilder {
             None => None,
         };
         let body = body.map(|bytes| js_sys::Uint8Array::from(&bytes[..]));
-        let headers = self.headers.iter().filter_map(|(name, value)| {
-            Some([name.as_str().to_owned(), value.to_str().ok()?.to_owned()])
-        });
         let exchange = Running(Exchange::new());
-        let sent = exchange.0.send(
-            self.method.as_str(),
-            &self.url.href,
-            headers.flatten().collect(),
-            body,
-        );
+        let sent = exchange
+            .0
+            .send(self.method.as_str(), &self.url.href, self.headers, body);
         let head = sent.await.map_err(|error| Error::of(&error))?;
         Response::new(exchange, &self.url, &head)
     }
@@ -287,13 +322,10 @@ impl Response {
         let status = StatusCode::from_bytes(status.as_bytes())
             .map_err(|_| Error("the answer has no status".to_owned()))?;
         let url = Url::parse(&url).unwrap_or_else(|_| asked.clone());
-        let mut headers = HeaderMap::new();
+        let mut headers = Vec::new();
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::from_bytes(name.as_bytes()),
-                HeaderValue::from_str(&value),
-            ) {
-                headers.append(name, value);
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.push((name, value));
             }
         }
         let status = if url.origin() == asked.origin() {
@@ -305,7 +337,7 @@ impl Response {
             exchange,
             status,
             url,
-            headers,
+            headers: HeaderMap(headers),
         })
     }
 
@@ -322,7 +354,7 @@ impl Response {
     }
 
     pub(in crate::hub::http) fn content_length(&self) -> Option<u64> {
-        let text = self.headers.get(CONTENT_LENGTH)?;
+        let text = self.headers.get(header::CONTENT_LENGTH)?;
         text.to_str().ok()?.parse().ok()
     }
 
@@ -406,11 +438,15 @@ pub(in crate::hub::http) async fn yield_now() {
 
 /// The wall clock.
 pub(in crate::hub::http) fn wall_clock() -> SystemTime {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "milliseconds since 1970"
-    )]
-    let ms = js_sys::Date::now() as u64;
-    UNIX_EPOCH + Duration::from_millis(ms)
+    UNIX_EPOCH + Duration::from_millis(whole_ms(js_sys::Date::now()))
+}
+
+/// Milliseconds since 1970, as JavaScript gives them.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a fraction of a millisecond is nothing here"
+)]
+fn whole_ms(ms: f64) -> u64 {
+    ms as u64
 }
