@@ -4,6 +4,7 @@ use gaia::path::FilePath;
 use pangaea::replica::Conflict;
 use pangaea::replica::FileState;
 use pangaea::replica::Replica;
+use pangaea_core::commit::Action;
 use pangaea_core::commit::HistoryRow;
 use pangaea_core::commit::LogRow;
 use pangaea_core::engine::Engine;
@@ -181,9 +182,24 @@ pub(crate) fn log(row: &LogRow) -> Value {
     json!({
         "at": row.at_ms,
         "path": row.path.as_str(),
-        "action": format!("{:?}", row.action),
+        "action": action(row.action),
         "version": row.version.to_string(),
         "device": row.author().to_string(),
         "detail": row.detail,
     })
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::Edited => "Edited",
+        Action::Deleted => "Deleted",
+        Action::Pushed => "Pushed",
+        Action::Removed => "Removed",
+        Action::Pulled => "Pulled",
+        Action::PulledDelete => "PulledDelete",
+        Action::Merged => "Merged",
+        Action::Conflict => "Conflict",
+        Action::EditKept => "EditKept",
+        Action::Parked => "Parked",
+    }
 }

@@ -9,6 +9,7 @@ use js_sys::Array;
 use js_sys::Function;
 use js_sys::JsString;
 use js_sys::Object;
+use js_sys::Promise;
 use js_sys::Reflect;
 use js_sys::Uint8Array;
 use pangaea::body::Body;
@@ -38,6 +39,9 @@ use crate::failure;
 use crate::merges::JsMerge;
 use crate::store::IndexedDb;
 use crate::time::BrowserTime;
+
+/// What is done for a call, with its result.
+type Work<'a> = LocalBoxFuture<'a, Result<JsValue, JsValue>>;
 
 /// A device's copy of a bucket. Calls are carried out one after the other, in their order.
 #[wasm_bindgen]
@@ -109,11 +113,11 @@ impl Replica {
     }
 
     /// Makes edits, all or none; the version of each.
-    pub async fn edit(&self, list: JsValue) -> Result<JsValue, JsValue> {
-        let list = edits::read(&list)?;
+    pub fn edit(&self, list: JsValue) -> Promise {
+        let list = edits::read(&list);
         self.ask(move |driver| {
             Box::pin(async move {
-                let versions = driver.replica.edit(list).await;
+                let versions = driver.replica.edit(list?).await;
                 driver.edited();
                 let versions = versions.map_err(|error| failure::of_edit(&error))?;
                 let texts = versions
@@ -122,14 +126,14 @@ impl Replica {
                 Ok(texts.collect::<Array>().into())
             })
         })
-        .await
     }
 
     /// A file and its content; undefined if there is none.
-    pub async fn read(&self, path: String) -> Result<JsValue, JsValue> {
-        let path = edits::path(&path)?;
+    pub fn read(&self, path: String) -> Promise {
+        let path = edits::path(&path);
         self.ask(move |driver| {
             Box::pin(async move {
+                let path = path?;
                 let body = match driver.replica.read(&path).await {
                     Ok(body) => body,
                     Err(EditError::Absent { .. }) => return Ok(JsValue::UNDEFINED),
@@ -147,11 +151,10 @@ impl Replica {
                 Ok(found)
             })
         })
-        .await
     }
 
     /// The files whose path begins so.
-    pub async fn list(&self, prefix: String) -> Result<JsValue, JsValue> {
+    pub fn list(&self, prefix: String) -> Promise {
         self.tell(move |driver| {
             let files = driver.replica.files();
             let wanted = files.filter(|(path, _)| path.as_str().starts_with(&prefix));
@@ -159,11 +162,10 @@ impl Replica {
                 .filter_map(|(path, entry)| events::file(driver.replica.engine(), path, entry))
                 .collect()
         })
-        .await
     }
 
     /// What is not known to be on the hub.
-    pub async fn unsent(&self) -> Result<JsValue, JsValue> {
+    pub fn unsent(&self) -> Promise {
         self.tell(|driver| {
             let entries = driver.replica.engine().entries().iter();
             let unsent = entries.filter(|(path, entry)| {
@@ -173,27 +175,26 @@ impl Replica {
                 .map(|(path, entry)| events::unsent(driver.replica.engine(), path, entry))
                 .collect()
         })
-        .await
     }
 
     /// Earlier versions of a file, the newest first.
-    pub async fn history(&self, path: String) -> Result<JsValue, JsValue> {
-        let query = RowQuery {
-            path: Some(edits::path(&path)?),
-            limit: None,
-        };
+    pub fn history(&self, path: String) -> Promise {
+        let path = edits::path(&path);
         self.ask(move |driver| {
             Box::pin(async move {
+                let query = RowQuery {
+                    path: Some(path?),
+                    limit: None,
+                };
                 let rows = driver.replica.history(query).await;
                 let rows = rows.map_err(|error| failure::of_store(&error))?;
                 Ok(events::object(&rows.iter().map(events::history).collect()))
             })
         })
-        .await
     }
 
     /// What happened lately, the newest first.
-    pub async fn log(&self, limit: u32) -> Result<JsValue, JsValue> {
+    pub fn log(&self, limit: u32) -> Promise {
         let query = RowQuery {
             path: None,
             limit: Some(limit),
@@ -205,28 +206,26 @@ impl Replica {
                 Ok(events::object(&rows.iter().map(events::log).collect()))
             })
         })
-        .await
     }
 
     /// Makes an earlier version the current one; the version that this gives.
-    pub async fn restore(&self, path: String, version: String) -> Result<JsValue, JsValue> {
-        let path = edits::path(&path)?;
+    pub fn restore(&self, path: String, version: String) -> Promise {
+        let path = edits::path(&path);
         let version = version
             .parse()
-            .map_err(|_| failure::error("not-kept", "this is not the name of a version"))?;
+            .map_err(|_| failure::error("not-kept", "this is not the name of a version"));
         self.ask(move |driver| {
             Box::pin(async move {
-                let restored = driver.replica.restore(&path, version).await;
+                let restored = driver.replica.restore(&path?, version?).await;
                 driver.edited();
                 let version = restored.map_err(|error| failure::of_edit(&error))?;
                 Ok(version.to_string().into())
             })
         })
-        .await
     }
 
     /// Files of which two versions are kept.
-    pub async fn conflicts(&self) -> Result<JsValue, JsValue> {
+    pub fn conflicts(&self) -> Promise {
         self.tell(|driver| {
             driver
                 .replica
@@ -235,35 +234,33 @@ impl Replica {
                 .map(events::conflict)
                 .collect()
         })
-        .await
     }
 
     /// Settles a conflict: `mine`, `theirs` or `both`.
-    pub async fn resolve(&self, path: String, choice: String) -> Result<JsValue, JsValue> {
-        let path = edits::path(&path)?;
+    pub fn resolve(&self, path: String, choice: String) -> Promise {
+        let path = edits::path(&path);
         let choice = match choice.as_str() {
-            "mine" => Choice::Side(Side::Ours),
-            "theirs" => Choice::Side(Side::Theirs),
-            "both" => Choice::Both,
+            "mine" => Ok(Choice::Side(Side::Ours)),
+            "theirs" => Ok(Choice::Side(Side::Theirs)),
+            "both" => Ok(Choice::Both),
             _ => {
                 let message = "a conflict is settled with mine, theirs or both";
-                return Err(failure::error("refused", message));
+                Err(failure::error("refused", message))
             }
         };
         self.ask(move |driver| {
             Box::pin(async move {
-                let resolved = driver.replica.resolve(&path, choice).await;
+                let resolved = driver.replica.resolve(&path?, choice?).await;
                 driver.edited();
                 resolved.map_err(|error| failure::of_edit(&error))?;
                 Ok(JsValue::UNDEFINED)
             })
         })
-        .await
     }
 
     /// A summary.
-    pub async fn status(&self) -> Result<JsValue, JsValue> {
-        self.tell(|driver| events::status(&driver.replica)).await
+    pub fn status(&self) -> Promise {
+        self.tell(|driver| events::status(&driver.replica))
     }
 
     /// A person said yes to what the replica asks: `mass-delete` or `other-bucket`.
@@ -298,21 +295,22 @@ impl Replica {
     }
 
     /// Ends it and lets go of the database.
-    pub async fn close(&self) -> Result<JsValue, JsValue> {
+    pub fn close(&self) -> Promise {
         self.tell(|driver| {
             driver.close();
             Value::Null
         })
-        .await
     }
 }
 
 impl Replica {
-    /// Does something when it is its turn, and waits for the result.
-    async fn ask<F>(&self, work: F) -> Result<JsValue, JsValue>
-    where
-        F: for<'a> FnOnce(&'a mut Driver) -> LocalBoxFuture<'a, Result<JsValue, JsValue>> + 'static,
-    {
+    /// Does something when it is its turn, and promises the result.
+    fn ask(&self, work: impl FnOnce(&mut Driver) -> Work<'_> + 'static) -> Promise {
+        self.queue(Box::new(work))
+    }
+
+    /// Not generic, unlike its callers: what a promise needs is in the module once.
+    fn queue(&self, work: Box<dyn FnOnce(&mut Driver) -> Work<'_>>) -> Promise {
         let (reply, result) = oneshot::channel();
         let call: Call = Box::new(move |driver| {
             Box::pin(async move {
@@ -320,21 +318,22 @@ impl Replica {
                 drop(reply.send(work(driver).await));
             })
         });
-        let closed = || failure::error("closed", "the replica was closed; open it again");
-        self.calls.send(call).map_err(|_| closed())?;
-        result.await.unwrap_or_else(|_| Err(closed()))
+        // A replica that was closed drops the call, and the reply with it.
+        drop(self.calls.send(call));
+        wasm_bindgen_futures::future_to_promise(async {
+            result.await.unwrap_or_else(|_| {
+                let message = "the replica was closed; open it again";
+                Err(failure::error("closed", message))
+            })
+        })
     }
 
     /// Asks for a value that is there at once.
-    async fn tell(
-        &self,
-        work: impl FnOnce(&mut Driver) -> Value + 'static,
-    ) -> Result<JsValue, JsValue> {
+    fn tell(&self, work: impl FnOnce(&mut Driver) -> Value + 'static) -> Promise {
         self.ask(move |driver| {
             let value = events::object(&work(driver));
             Box::pin(async move { Ok(value) })
         })
-        .await
     }
 
     fn command(&self, work: impl FnOnce(&mut Driver) + 'static) {
