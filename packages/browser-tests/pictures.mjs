@@ -72,7 +72,7 @@ test('pictures of every view', async (t) => {
   await badge(tab, 'Everything is stored');
   await take(tab, 'note');
 
-  const other = await signIn(phone, world, "Anna's phone");
+  const other = await signIn(phone, world, "The phone");
   await badge(other, 'Everything is stored');
   await other.getByRole('link', { name: /Train to the coast/ }).click();
   await world.hub.stop();
@@ -111,6 +111,6 @@ test('pictures of every view', async (t) => {
   await tab.getByRole('button', { name: 'Bring back' }).first().waitFor();
   await take(tab, 'history');
   await tabTo(tab, 'Account');
-  await tab.getByText("Anna's phone").waitFor();
+  await tab.getByText("The phone").waitFor();
   await take(tab, 'account');
 });

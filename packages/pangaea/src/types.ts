@@ -11,7 +11,7 @@ export interface BucketOptions {
   hub: string;
   /** The bucket's private key: 64 hex digits, or 66 as some wallets write them. */
   key: string;
-  /** What people call this device, for their other devices: "Anna's phone". */
+  /** What people call this device, for their other devices: "The phone". */
   name?: string;
   /** Tells several copies of one bucket in one origin apart. Normally left out. */
   database?: string;
