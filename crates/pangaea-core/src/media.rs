@@ -186,6 +186,7 @@ mod tests {
         check("notes/a.MD", b"\0", "text/markdown; charset=utf-8");
         check("a.txt", b"", "text/plain; charset=utf-8");
         check("a.png", b"text", "image/png");
+        check("a.bin", b"text", "application/octet-stream");
         check("map.geojson", b"", "application/geo+json; charset=utf-8");
         check("drawing.svg", b"", "image/svg+xml; charset=utf-8");
         check("run.sh", b"", "application/x-sh; charset=utf-8");

@@ -17,6 +17,10 @@ const ENDINGS: &[(&str, &str)] = &[
     ("application/ld+json", "jsonld"),
     ("application/manifest+json", "webmanifest"),
     ("application/msword", "doc dot"),
+    (
+        "application/octet-stream",
+        "bin class dat dll exe img o pyc so",
+    ),
     ("application/pdf", "pdf"),
     ("application/pgp-encrypted", "gpg pgp"),
     ("application/pgp-signature", "asc sig"),
