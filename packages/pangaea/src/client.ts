@@ -232,10 +232,12 @@ export class Client {
     if (pending === undefined) {
       return;
     }
-    if (error?.code === "in-use" && pending.sentTo === host) {
-      // That one has lost the bucket to another host, which does it.
-      pending.sentTo = undefined;
-      this.#lost(host);
+    if (error?.code === "in-use") {
+      // That one has lost the bucket to another host, which does it, or was asked already.
+      if (pending.sentTo === host) {
+        pending.sentTo = undefined;
+        this.#lost(host);
+      }
       return;
     }
     this.#pending.delete(id);
