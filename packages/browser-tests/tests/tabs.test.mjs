@@ -103,7 +103,12 @@ test('a tab that was suspended with the lock loses it, and neither stores nor se
   await openBucket(first, { hub: hub.url, key });
   const second = await chromium.open(site.url);
   await openBucket(second, { hub: hub.url, key });
-  await first.evaluate(() => bucket.put('before', '1'));
+  await first.evaluate(async () => {
+    await bucket.put('before', '1');
+    await bucket.accepted('before');
+    // A transaction under way would hold the database for as long as its worker sleeps.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+  });
   // Its worker does not answer for long enough.
   const asleep = first.workers()[0].evaluate(() => {
     const end = Date.now() + 25_000;
