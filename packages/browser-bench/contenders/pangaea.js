@@ -24,8 +24,8 @@ export async function get(id) {
 }
 
 export async function pull() {
+  await bucket.sync();
   for (;;) {
-    await bucket.sync();
     const { caughtUp } = await bucket.status();
     if (caughtUp) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -34,8 +34,8 @@ export async function pull() {
 
 /** Sends everything. */
 export async function push() {
+  await bucket.sync();
   for (;;) {
-    await bucket.sync();
     const { pending } = await bucket.status();
     if (pending === 0) return;
     await new Promise((resolve) => setTimeout(resolve, 20));

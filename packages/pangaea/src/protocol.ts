@@ -5,23 +5,13 @@
 // host or to the next one: all of them can be repeated.
 
 import type { ErrorData } from "./errors.js";
-import type {
-  Choice, Conflict, Edit, FileData, FileInfo, HistoryEntry, LogRow, MergeInput, OpenOptions, Question, ReplicaEvent, Status,
-} from "./wasm.js";
+import type { Edit, MergeInput, OpenOptions, Question, Replica, ReplicaEvent } from "./wasm.js";
 
 /** What a host does for its clients. */
-export interface Calls {
+export interface Calls
+  extends Pick<Replica, "read" | "list" | "history" | "restore" | "conflicts" | "resolve" | "status" | "unsent" | "log"> {
   /** The version of each; none for the delete of something that was not there. */
   edit(edits: Edit[]): Promise<(string | undefined)[]>;
-  read(path: string): Promise<FileData | undefined>;
-  list(prefix: string): Promise<FileInfo[]>;
-  history(path: string): Promise<HistoryEntry[]>;
-  restore(path: string, version: string): Promise<string>;
-  conflicts(): Promise<Conflict[]>;
-  resolve(path: string, choice: Choice): Promise<void>;
-  status(): Promise<Status>;
-  unsent(): Promise<FileInfo[]>;
-  log(limit: number): Promise<LogRow[]>;
   answer(question: Question): Promise<void>;
   /** Begins a round. */
   sync(): Promise<void>;

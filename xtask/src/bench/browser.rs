@@ -23,6 +23,7 @@ pub struct Options {
 /// Builds the package and the hub, and measures.
 pub fn run(options: &Options) -> Result<()> {
     setup::packages("packages/browser-bench", "the peers of the npm package")?;
+    setup::packages("packages/browser-tests", "what counts its size")?;
     web::build_package()?;
     let mut build = cargo();
     build.args(["build", "--release", "--package", "pangaea-cli"]);
