@@ -25,6 +25,7 @@ export class Database {
     });
     database.number = owner.number;
     database.writes = 0;
+    database.last = Promise.resolve();
     return database;
   }
 
@@ -81,10 +82,9 @@ export class Database {
 
   /** Writes everything or nothing. Lists hold keys and values in turn; a value that is null removes its key. */
   commit({ contents, entries, history, log, stamps, settings, counters }) {
-    const writes = (this.writes += 1);
     const used = { contents, entries, history, log, stamps, settings };
     const stores = ["meta", ...Object.keys(used).filter((name) => used[name].length > 0)];
-    return this.write(stores, writes, counters, (transaction) => {
+    return this.write(stores, counters, (transaction) => {
       for (const name of ["contents", "entries", "stamps", "settings"]) {
         if (used[name].length > 0) replace(transaction.objectStore(name), used[name]);
       }
@@ -93,8 +93,15 @@ export class Database {
     });
   }
 
-  /** A transaction that only the last one who opened the database may make, and that is made once. */
-  write(stores, writes, counters, work) {
+  /** A transaction that only the last one who opened the database may make, and that is made once. One after the other: if
+   *  the connection is lost, none is made before an earlier one that has to be repeated. */
+  write(stores, counters, work) {
+    const written = this.last.then(() => this.write_next(stores, (this.writes += 1), counters, work));
+    this.last = written.catch(() => undefined);
+    return written;
+  }
+
+  write_next(stores, writes, counters, work) {
     return this.transact(stores, "readwrite", (transaction) => {
       const meta = transaction.objectStore("meta");
       const result = {};
@@ -154,7 +161,7 @@ export class Database {
 
   /** Drops history that was replaced before a time or does not fit into so many bytes, and log rows beyond a number. */
   prune(before, bytesMax, logMax) {
-    return this.write(["meta", "history", "log"], (this.writes += 1), undefined, (transaction) => {
+    return this.write(["meta", "history", "log"], undefined, (transaction) => {
       let [bytes, rows] = [0, 0];
       newestFirst(transaction.objectStore("history"), (cursor) => {
         bytes += cursor.value.size;
@@ -171,7 +178,7 @@ export class Database {
 
   /** Drops content that nothing names but `keep`. */
   collect(keep) {
-    return this.write(["meta", "entries", "history", "contents"], (this.writes += 1), undefined, (transaction) => {
+    return this.write(["meta", "entries", "history", "contents"], undefined, (transaction) => {
       const named = new Set(keep);
       transaction.objectStore("entries").getAll().onsuccess = (event) => {
         for (const row of event.target.result) row.contents.forEach((hash) => named.add(hash));
