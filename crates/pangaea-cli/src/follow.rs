@@ -254,7 +254,7 @@ impl Follower<'_> {
         self.report
             .note(&self.opened.replica, &status, words::now_ms());
         if status.hub == HubState::Ready && status.pending == 0 {
-            round::clean(&self.opened.store, &mut self.report).await;
+            round::clean(&mut self.opened.replica).await;
         }
         self.store_report()?;
         self.tell_live(&status);

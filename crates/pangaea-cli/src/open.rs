@@ -32,7 +32,6 @@ const WORKERS: usize = 2;
 /// A replica that this process alone may change, and the parts that commands use beside it.
 pub(crate) struct Opened {
     pub(crate) replica: Replica,
-    pub(crate) store: Arc<SqliteStore>,
     pub(crate) mirror: Arc<Mirror>,
     pub(crate) hub: Arc<HttpHub>,
 }
@@ -105,14 +104,13 @@ async fn open_on(
     store: SqliteStore,
     hub: PreparedHub,
 ) -> Result<Opened, CliError> {
-    let store = Arc::new(store);
     let mirror = Arc::new(Mirror::open(dir.folder(), MirrorOptions::default())?);
     let hub = hub
         .await
         .map_err(|_| CliError::failed("the connections to the hub were cut off inside pangaea"))?;
     let hub = Arc::new(hub?);
     let parts = Parts {
-        store: Arc::clone(&store) as _,
+        store: Arc::new(store),
         hub: Arc::clone(&hub) as _,
         time: Arc::new(SystemTime),
         key,
@@ -123,7 +121,6 @@ async fn open_on(
     let replica = Replica::open(parts).await?;
     Ok(Opened {
         replica,
-        store,
         mirror,
         hub,
     })

@@ -39,8 +39,6 @@ pub(crate) struct Report {
     pub(crate) notes: Names,
     /// Names on the hub that no file here can have.
     pub(crate) unusable: Names,
-    /// When history was cut to its limits last.
-    pub(crate) cleaned_ms: Option<u64>,
 }
 
 /// What stood in the way, and when.

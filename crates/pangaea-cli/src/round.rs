@@ -1,15 +1,10 @@
 //! One sync until nothing more can be done now, and how that is told.
 
-use std::time::Duration;
-
 use gaia::path::FilePath;
 use pangaea::replica::FolderReport;
 use pangaea::replica::Progress;
 use pangaea::replica::Replica;
 use pangaea::replica::RoundEnd;
-use pangaea::store::HistoryLimit;
-use pangaea::store::Store;
-use pangaea::store::sqlite::SqliteStore;
 use pangaea_core::engine::HubState;
 use pangaea_core::engine::Status;
 use pangaea_core::io::Event;
@@ -31,12 +26,8 @@ use crate::report::Report;
 use crate::report::exit_of;
 use crate::words;
 
-/// History is kept for so long …
-const HISTORY_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// … and up to so many bytes of content.
+/// History is kept up to so many bytes of content.
 const HISTORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Time between two looks at these limits.
-const CLEANING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// So many lines about single files are told at once.
 const LINES_MAX: usize = 10;
 
@@ -81,7 +72,7 @@ pub(crate) async fn sync_once(
     report.note(&opened.replica, &status, words::now_ms());
     let exit = exit_of(&status, opened.replica.folder_report());
     if exit == Exit::Done {
-        clean(&opened.store, &mut report).await;
+        clean(&mut opened.replica).await;
     }
     report.store(&dir.report_file())?;
     let told = Told {
@@ -174,33 +165,10 @@ impl Answers {
 }
 
 /// Cuts history to its limits, once a day. To be called when nothing is under way.
-pub(crate) async fn clean(store: &SqliteStore, report: &mut Report) {
-    let now_ms = words::now_ms();
-    let interval_ms = u64::try_from(CLEANING_INTERVAL.as_millis()).unwrap_or(u64::MAX);
-    match report.cleaned_ms {
-        Some(then_ms) if now_ms.saturating_sub(then_ms) < interval_ms && then_ms <= now_ms => {
-            return;
-        }
-        // A new replica has nothing to clean.
-        None => {
-            report.cleaned_ms = Some(now_ms);
-            return;
-        }
-        Some(_) => {}
-    }
-    let kept_ms = u64::try_from(HISTORY_KEPT.as_millis()).unwrap_or(u64::MAX);
-    let limit = HistoryLimit {
-        replaced_before_ms: now_ms.saturating_sub(kept_ms),
-        bytes_max: HISTORY_BYTES_MAX,
-    };
-    let cleaned = match store.prune_history(limit).await {
-        Ok(()) => store.collect_garbage(&[]).await,
-        Err(error) => Err(error),
-    };
-    match cleaned {
-        Ok(()) => report.cleaned_ms = Some(now_ms),
+pub(crate) async fn clean(replica: &mut Replica) {
+    if let Err(error) = replica.clean(HISTORY_BYTES_MAX).await {
         // Nothing is wrong but the space that it takes; tomorrow is another day.
-        Err(error) => tracing::warn!(%error, "history could not be cut to its limits"),
+        tracing::warn!(%error, "history could not be cut to its limits");
     }
 }
 

@@ -13,6 +13,7 @@ use pangaea::hub::HubNews;
 use pangaea::hub::http::HttpHub;
 use pangaea::replica::Replica;
 use pangaea::replica::ReplicaError;
+use pangaea::time::BrowserTime;
 use pangaea::time::Time;
 use pangaea_core::engine::HubState;
 use serde_json::json;
@@ -21,12 +22,13 @@ use wasm_bindgen::JsValue;
 
 use crate::events;
 use crate::failure;
-use crate::time::BrowserTime;
 
 /// A wait that is over and leads to nothing must not turn into a busy loop.
 const PAUSE_MIN_MS: u64 = 50;
 /// After a failure to wait for news.
 const NEWS_PAUSE_MS: u64 = 5_000;
+/// History is kept up to so many bytes of content: browsers give a site less than a disk has.
+const HISTORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// While nothing changes, polls become rarer up to so many times the interval.
 const POLL_FACTOR_MAX: u64 = 15;
 
@@ -82,7 +84,7 @@ impl Driver {
                         self.is_busy = more;
                         self.tell_events();
                         if !more {
-                            self.tell_round();
+                            self.rest().await;
                         }
                     }
                     Err(error) => {
@@ -175,8 +177,13 @@ impl Driver {
         }
     }
 
-    fn tell_round(&self) {
+    /// Nothing is under way.
+    async fn rest(&mut self) {
         let left = self.replica.status().pending;
+        if left == 0 {
+            // A failure costs nothing but space, and it is tried again at the next rest.
+            drop(self.replica.clean(HISTORY_BYTES_MAX).await);
+        }
         self.tell(&json!({ "kind": "round", "left": left }));
     }
 

@@ -20,4 +20,3 @@ mod keys;
 mod merges;
 mod replica;
 mod store;
-mod time;

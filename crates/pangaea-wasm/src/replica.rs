@@ -20,6 +20,7 @@ use pangaea::replica;
 use pangaea::replica::EditError;
 use pangaea::replica::Parts;
 use pangaea::store::RowQuery;
+use pangaea::time::BrowserTime;
 use pangaea_core::engine::HubState;
 use pangaea_core::io::Choice;
 use pangaea_core::io::Question;
@@ -38,7 +39,6 @@ use crate::events;
 use crate::failure;
 use crate::merges::JsMerge;
 use crate::store::IndexedDb;
-use crate::time::BrowserTime;
 
 /// What is done for a call, with its result.
 type Work<'a> = LocalBoxFuture<'a, Result<JsValue, JsValue>>;

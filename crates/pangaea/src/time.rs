@@ -35,3 +35,27 @@ impl Time for SystemTime {
         tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
     }
 }
+
+/// The clock and the timers of a page or a worker.
+#[cfg(all(target_arch = "wasm32", feature = "http"))]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BrowserTime;
+
+#[cfg(all(target_arch = "wasm32", feature = "http"))]
+#[async_trait(?Send)]
+impl Time for BrowserTime {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds since 1970"
+    )]
+    fn now_ms(&self) -> u64 {
+        js_sys::Date::now() as u64
+    }
+
+    /// Waits; longer than 24 days counts as 24 days, which is what browsers can.
+    async fn sleep_ms(&self, ms: u64) {
+        let ms = i32::try_from(ms).unwrap_or(i32::MAX);
+        gloo_timers::future::TimeoutFuture::new(ms.unsigned_abs()).await;
+    }
+}

@@ -212,9 +212,10 @@ impl Engine {
             && !self.busy.contains_key(path)
     }
 
-    /// What the next local version replaces. An unsent version that nobody can have seen is left
-    /// out: it never existed for others, unless this is a conflict copy of it. The base is always among them, however many edits were
-    /// made while the hub did not answer: what replaces it on the hub must name it.
+    /// What the next local version replaces. An unsent version that nobody can have seen is left out: it
+    /// never existed for others, unless this is a conflict copy of it. The base is always among them,
+    /// however many edits were made while the hub did not answer: what replaces it on the hub must
+    /// name it.
     fn ancestors_of_next(&self, path: &FilePath) -> Ancestors {
         let Some(entry) = self.entries.get(path) else {
             return Ancestors::default();

@@ -3,10 +3,11 @@
 //! [`pangaea_core::engine`].
 //!
 //! `carry` turns the engine's requests into I/O, `drive` turns the crank, `edit` takes what the
-//! application does, `query` answers its questions, `merges` is how it merges by itself,
+//! application does, `query` answers its questions, `clean` bounds what it keeps, `merges` is how it merges by itself,
 //! `folder` brings in what happened in a mirrored folder.
 
 mod carry;
+mod clean;
 mod drive;
 mod edit;
 #[cfg(feature = "mirror")]
@@ -14,6 +15,7 @@ mod folder;
 mod merges;
 mod query;
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ use pangaea_core::version::DeviceId;
 
 use self::carry::Carrier;
 use self::carry::Running;
+use self::clean::SETTING_CLEANED;
 pub use self::drive::Progress;
 pub use self::drive::RoundEnd;
 pub use self::edit::Edit;
@@ -134,6 +137,8 @@ pub struct Replica {
     events: VecDeque<Event>,
     done: u64,
     has_caught_up: bool,
+    /// When history was cut to its limits last, in milliseconds since 1970.
+    cleaned_ms: Option<u64>,
 }
 
 impl Replica {
@@ -143,10 +148,9 @@ impl Replica {
     /// [`ReplicaError`]; nothing was changed then.
     pub async fn open(parts: Parts) -> Result<Self, ReplicaError> {
         let loaded = parts.store.load().await?;
-        let is_caught_up = |(name, _): &(String, String)| name == SETTING_CAUGHT_UP;
-        let has_caught_up = loaded.settings.iter().any(is_caught_up);
-        let mut settings = loaded.settings.into_iter();
-        let known = settings.find_map(|(name, text)| (name == SETTING_DEVICE).then_some(text));
+        let settings: BTreeMap<String, String> = loaded.settings.into_iter().collect();
+        let cleaned = settings.get(SETTING_CLEANED);
+        let known = settings.get(SETTING_DEVICE);
         let (ids, seed) = parts.random.split_at(40);
         let mut extra = Transaction::default();
         let is_new = known.is_none();
@@ -202,7 +206,8 @@ impl Replica {
             folder_report: FolderReport::default(),
             events: VecDeque::new(),
             done: 0,
-            has_caught_up,
+            has_caught_up: settings.contains_key(SETTING_CAUGHT_UP),
+            cleaned_ms: cleaned.and_then(|text| text.parse().ok()),
         };
         replica.load_policy().await?;
         if is_new {

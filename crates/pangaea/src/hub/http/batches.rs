@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::platform::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use gaia::batch::Kind;
@@ -35,6 +34,7 @@ use super::gather::Waiting;
 use super::gives_way;
 use super::hide_token;
 use super::is_unkept;
+use super::platform::header::CONTENT_TYPE;
 use super::session::Session;
 use super::wants_fresh_token;
 use crate::hub::HubBody;

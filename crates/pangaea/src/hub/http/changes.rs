@@ -2,13 +2,6 @@
 
 use std::sync::Arc;
 
-use super::platform::Body;
-use super::platform::HeaderName;
-use super::platform::RequestBuilder;
-use super::platform::header::CONTENT_LENGTH;
-use super::platform::header::CONTENT_TYPE;
-use super::platform::header::IF_MATCH;
-use super::platform::header::IF_NONE_MATCH;
 use bytes::Bytes;
 use gaia::etag::ETag;
 use gaia::hub_info::feature;
@@ -26,6 +19,13 @@ use pangaea_core::plan::Condition;
 use super::HttpHub;
 use super::failure;
 use super::failure::Call;
+use super::platform::Body;
+use super::platform::HeaderName;
+use super::platform::RequestBuilder;
+use super::platform::header::CONTENT_LENGTH;
+use super::platform::header::CONTENT_TYPE;
+use super::platform::header::IF_MATCH;
+use super::platform::header::IF_NONE_MATCH;
 use super::session::Session;
 use super::transport::Answer;
 use super::transport::NoAnswer;

@@ -3,14 +3,14 @@
 
 use std::time::SystemTime;
 
-use super::platform::HeaderMap;
-use super::platform::header::DATE;
-use super::platform::header::RETRY_AFTER;
 use gaia::replies::ErrorBody;
 use gaia::replies::ErrorName;
 use http::StatusCode;
 
 use super::platform::Error;
+use super::platform::HeaderMap;
+use super::platform::header::DATE;
+use super::platform::header::RETRY_AFTER;
 use super::platform::parse_http_date;
 use super::platform::wall_clock;
 use crate::hub::HubError;

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::platform::Instant;
 use gaia::changes;
 use gaia::changes::Change;
 use gaia::changes::Changes;
@@ -27,6 +26,7 @@ use tokio::sync::Mutex;
 use super::HttpHub;
 use super::failure;
 use super::failure::Call;
+use super::platform::Instant;
 use super::session::Session;
 use super::transport::Answer;
 use super::wants_fresh_token;

@@ -6,8 +6,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::platform::header::CONTENT_TYPE;
-use super::platform::timeout;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -35,6 +33,8 @@ use super::gather::Gathered;
 use super::gather::Limits;
 use super::gather::Waiting;
 use super::is_unkept;
+use super::platform::header::CONTENT_TYPE;
+use super::platform::timeout;
 use super::transport::Answer;
 use crate::hub::HubError;
 use crate::hub::HubRead;

@@ -3,11 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::platform::header::CONTENT_ENCODING;
-use super::platform::header::CONTENT_TYPE;
-use super::platform::header::ETAG;
-use super::platform::header::LAST_MODIFIED;
-use super::platform::parse_http_date;
 use bytes::Bytes;
 use gaia::etag::ETag;
 use gaia::hub_info::feature;
@@ -23,6 +18,11 @@ use super::failure;
 use super::failure::Call;
 use super::listing::Pages;
 use super::parse_url;
+use super::platform::header::CONTENT_ENCODING;
+use super::platform::header::CONTENT_TYPE;
+use super::platform::header::ETAG;
+use super::platform::header::LAST_MODIFIED;
+use super::platform::parse_http_date;
 use super::resume;
 use super::session::Session;
 use super::transport::Answer;

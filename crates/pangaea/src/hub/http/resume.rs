@@ -4,11 +4,6 @@
 
 use std::time::Duration;
 
-use super::platform::Url;
-use super::platform::header::CONTENT_RANGE;
-use super::platform::header::IF_MATCH;
-use super::platform::header::RANGE;
-use super::platform::sleep;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -20,6 +15,11 @@ use http::StatusCode;
 
 use super::HttpHub;
 use super::failure;
+use super::platform::Url;
+use super::platform::header::CONTENT_RANGE;
+use super::platform::header::IF_MATCH;
+use super::platform::header::RANGE;
+use super::platform::sleep;
 use super::transport::Answer;
 use crate::body::ByteStream;
 use crate::hub::HubError;

@@ -13,7 +13,6 @@ use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::Either;
 use futures_util::future::select;
-use gloo_timers::future::TimeoutFuture;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
@@ -26,6 +25,8 @@ pub(in crate::hub::http) use web_time::Instant;
 use super::super::config::HttpHubConfig;
 use super::super::config::HttpHubConfigError;
 use crate::body::ByteStream;
+use crate::time::BrowserTime;
+use crate::time::Time;
 
 #[wasm_bindgen(module = "/js/fetch.js")]
 extern "C" {
@@ -402,10 +403,10 @@ impl std::error::Error for Error {}
 #[derive(Debug)]
 pub(in crate::hub::http) struct Elapsed;
 
-/// Waits; longer than 24 days counts as 24 days, which is what browsers can.
+/// Waits.
 pub(in crate::hub::http) async fn sleep(duration: Duration) {
-    let ms = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
-    TimeoutFuture::new(ms.unsigned_abs()).await;
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    BrowserTime.sleep_ms(ms).await;
 }
 
 pub(in crate::hub::http) async fn sleep_until(until: Instant) {
@@ -438,7 +439,7 @@ pub(in crate::hub::http) async fn yield_now() {
 
 /// The wall clock.
 pub(in crate::hub::http) fn wall_clock() -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(whole_ms(js_sys::Date::now()))
+    UNIX_EPOCH + Duration::from_millis(BrowserTime.now_ms())
 }
 
 /// Milliseconds since 1970, as JavaScript gives them.
