@@ -1,14 +1,12 @@
 // The npm package of this repository, with its worker, syncing with the real hub. Documents are JSON files.
 
 let bucket;
-let name;
 
 const path = (id) => `docs/${id}.json`;
 
 export async function open(database, { hub, key }) {
   const { openBucket } = await import('/pangaea/dist/index.js');
-  name = database;
-  bucket = await openBucket({ hub, key, name });
+  bucket = await openBucket({ hub, key, database });
 }
 
 export async function put(id, document) {

@@ -157,12 +157,11 @@ export class Host {
   }
 
   async #open(): Promise<Replica> {
-    const { database, hub, key, plain, name, association, wasm } = this.#options;
+    const { database, hub, key, plain, association, wasm } = this.#options;
     const open = await this.#place.load(wasm);
     const options = {
       database, hub, key,
       ...(plain === undefined ? {} : { plain }),
-      ...(name === undefined ? {} : { name }),
       ...(association === undefined ? {} : { association }),
     };
     return open(options, (event) => this.#tellEvent(event), (input) => this.#merges.ask(input));

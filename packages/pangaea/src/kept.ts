@@ -6,7 +6,6 @@ export interface KeptBucket {
   hub: string;
   /** Only if the application chose to keep it. */
   key?: string;
-  name?: string;
   plain?: boolean;
   wasm?: string;
 }

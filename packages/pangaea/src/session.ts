@@ -251,13 +251,12 @@ export class Session {
 }
 
 function hostOptions(database: string, options: BucketOptions): Omit<HostOptions, "id"> {
-  const { hub, key, plain, name, association, wasm } = options;
+  const { hub, key, plain, association, wasm } = options;
   return {
     database,
     hub,
     key,
     ...(plain === undefined ? {} : { plain }),
-    ...(name === undefined ? {} : { name }),
     ...(association === undefined ? {} : { association }),
     // A worker has another idea of what an address is relative to.
     ...(wasm === undefined ? {} : { wasm: new URL(wasm, globalThis.location?.href).href }),

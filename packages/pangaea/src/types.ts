@@ -11,8 +11,6 @@ export interface BucketOptions {
   hub: string;
   /** The bucket's private key: 64 hex digits, or 66 as some wallets write them. */
   key: string;
-  /** What people call this device, for their other devices: "The phone". */
-  name?: string;
   /** Tells several copies of one bucket in one origin apart. Normally left out. */
   database?: string;
   /** False: everything runs in the page. Only for surroundings without workers, where that is the default. */

@@ -139,7 +139,6 @@ export interface OpenOptions {
   hub: string;
   key: string;
   plain?: boolean;
-  name?: string;
   association?: string;
 }
 

@@ -48,8 +48,8 @@ export class App {
   }
 
   static async open(account: Account & { keeping: Keeping }, say: App["say"]): Promise<App> {
-    const { hub, key, name } = account;
-    const bucket = await openBucket({ hub, key, name, policies: POLICIES });
+    const { hub, key } = account;
+    const bucket = await openBucket({ hub, key, policies: POLICIES });
     return new App(bucket, account, say);
   }
 
