@@ -254,17 +254,15 @@ fn went_back(entry: &Entry, remote: &RemoteFile) -> bool {
             .is_some_and(|base| remote.version <= base.version && !comes_after(remote, base))
 }
 
-/// Whether the fetched file says that it came after the base: it names it, or something that a program
-/// without versions wrote later, which came after all that the hub had before. Of two such writes the
-/// hub's clock alone says which was later, however far that is from the clocks of devices.
+/// Whether the fetched file says that it came after the base: it names it. Or a program without versions
+/// wrote the base, and it names what such a program wrote later: the hub's clock says so of both. Of a
+/// device's version and a program's nothing tells which was first, however their clocks compare.
 fn comes_after(remote: &RemoteFile, base: &BaseFile) -> bool {
-    let is_nameless = |version: &&VersionId| version.device.is_foreign();
-    let known = std::iter::once(&base.version).chain(base.ancestors.as_slice());
-    let known = known.filter(is_nameless).map(|version| version.clock).max();
+    let is_by_hub = base.version.device.is_foreign();
     let mut ancestors = remote.ancestors.as_slice().iter();
     ancestors.any(|version| {
-        let is_later = version.clock >= base.version.clock && Some(version.clock) > known;
-        *version == base.version || (version.device.is_foreign() && is_later)
+        let is_later = version.device.is_foreign() && version.clock > base.version.clock;
+        *version == base.version || (is_by_hub && is_later)
     })
 }
 

@@ -396,6 +396,14 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// Whether it is about what a read of the hub gave: another read may give something else.
+    pub fn is_in_what_was_read(self) -> bool {
+        match self {
+            Self::Damaged | Self::Newer => true,
+            Self::Refused | Self::Device | Self::Undecided | Self::Ignored => false,
+        }
+    }
+
     /// Whether a restart, perhaps of a newer program, or another edit is a reason to try again.
     pub fn is_retried_at_start(self) -> bool {
         match self {
@@ -460,6 +468,13 @@ impl Entry {
             (Local::Never | Local::Deleted { .. }, Base::File(_))
             | (Local::File(_), Base::Unknown | Base::Gone { .. }) => false,
         }
+    }
+
+    /// Whether nothing is done about it: it waits for somebody, and is not just to be read once more.
+    pub(crate) fn is_set_aside(&self) -> bool {
+        let is_read_again = self.remote == Remote::Seen(None);
+        let problem = self.problem.as_ref();
+        problem.is_some_and(|it| !(is_read_again && it.kind.is_in_what_was_read()))
     }
 
     /// What decides which change of the folder is due: the device's version, and the base.

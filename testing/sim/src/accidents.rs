@@ -10,6 +10,8 @@ use gaia::path::FilePath;
 use crate::content::Token;
 use crate::device::Chance;
 use crate::fault::Fault;
+use crate::header::version_of;
+use crate::hub::Object;
 use crate::oracle::Excuse;
 use crate::oracle::root;
 use crate::world::World;
@@ -93,6 +95,7 @@ impl World {
                     return false;
                 }
                 self.oracle.go_back(number);
+                self.note_forgotten(number);
             }
             _ => {
                 self.evictions += 1;
@@ -125,14 +128,36 @@ impl World {
         true
     }
 
+    /// A restored device has forgotten what it wrote since the image, and where a stock program wrote or deleted,
+    /// nothing but its name says what that was made from.
+    fn note_forgotten(&mut self, number: usize) {
+        let device = &self.devices[number];
+        let known = device.stored_clock();
+        let forgotten = self.hub.objects().iter().filter(|(path, object)| {
+            let version = version_of(object);
+            let is_own = version.device == device.id() && Some(version.clock) > known;
+            let mut past = self.hub.past(path).iter();
+            let is_traceless = self.untraced.contains(*path)
+                || past.any(|was| was.object.as_ref().is_some_and(|it| it.header.is_none()));
+            is_own && is_traceless
+        });
+        let forgotten: Vec<_> = forgotten.map(|(path, _)| self.lines_at(path)).collect();
+        for lines in forgotten {
+            self.oracle.wipe(lines, Excuse::Forgotten);
+        }
+    }
+
     /// All lines that the hub has, file by file. What other disks have follows the hub. A file does not
     /// count that an upload under way from `sender` replaces: that may be a merge whose conflict copy
-    /// was to follow. Nor does one that is torn, so that nobody takes it.
+    /// was to follow. Nor does one that is torn, so that nobody takes it, or one that the hub was set back
+    /// to, and that another device has replaced by a merge since: what lost there is in the history of
+    /// the one that merged.
     fn lines_left(&self, sender: usize) -> BTreeMap<String, BTreeSet<Token>> {
         let mut left: BTreeMap<String, BTreeSet<Token>> = BTreeMap::new();
         for (path, object) in self.hub.objects() {
             let is_readable = object.header.is_none() || object.tag == ETag::of(&object.bytes);
-            if is_readable && !self.is_being_changed(sender, path) {
+            let is_replaced = self.is_replaced_elsewhere(sender, path, object);
+            if is_readable && !is_replaced && !self.is_being_changed(sender, path) {
                 let lines = crate::content::tokens(&object.bytes);
                 left.entry(root(path.as_str()).to_owned())
                     .or_default()
@@ -140,5 +165,17 @@ impl World {
             }
         }
         left
+    }
+
+    /// Whether the hub was set back to a version that another device than this one has replaced.
+    fn is_replaced_elsewhere(&self, number: usize, path: &FilePath, object: &Object) -> bool {
+        let version = version_of(object);
+        let mut others = self.devices.iter().enumerate();
+        self.oracle.is_rewound(root(path.as_str()))
+            && others.any(|(other, device)| {
+                let stored = device.stored_entries().get(path);
+                let replaced = stored.map(|entry| entry.local.ancestors());
+                other != number && replaced.is_some_and(|it| it.contains(&version))
+            })
     }
 }

@@ -15,10 +15,12 @@ use pangaea_core::state::RemoteBody;
 use pangaea_core::version::ContentHash;
 use pangaea_core::version::VersionId;
 
+use crate::content::tokens;
 use crate::device::Device;
 use crate::header::version_of;
 use crate::hub::Hub;
 use crate::oracle::Excuse;
+use crate::oracle::Sight;
 use crate::oracle::is_copy;
 use crate::oracle::root;
 use crate::world::World;
@@ -49,10 +51,23 @@ impl World {
                     self.oracle.excuse(Excuse::Outdone);
                 }
             }
+            Request::Merge {
+                path, ours, theirs, ..
+            } if self.is_backdated(device, path, theirs) => {
+                let bytes = self.contents.get(&ours.content);
+                let lines = bytes.map(|bytes| tokens(bytes)).unwrap_or_default();
+                self.oracle.note_backdated(path, lines);
+            }
             Request::Apply { path, to, .. } => {
-                check_forward(device, path, to.as_ref(), &self.hub)
-                    .and_then(|()| self.check_own(number, path, to.as_ref()))
-                    .map_err(|broken| format!("I-5: device {number}: {broken}"))?;
+                let told = |broken| format!("I-5: device {number}: {broken}");
+                check_forward(device, path, to.as_ref(), &self.hub).map_err(told)?;
+                if let Err(broken) = self.check_own(number, path, to.as_ref()) {
+                    // A crash took the memory of it, and an edit came before the next look at the folder.
+                    if device.sight(path) == Sight::Recorded {
+                        return Err(told(broken));
+                    }
+                    self.oracle.excuse(Excuse::Unrecorded);
+                }
             }
             Request::Sweep { path, .. } => self
                 .check_age(device, path)
@@ -114,6 +129,22 @@ impl World {
         Err(format!(
             "{path}: {theirs} is merged by {base}, which it did not come from"
         ))
+    }
+
+    /// Whether a version came after the device's base and does not say so: a stock program wrote in between,
+    /// and by the clock of its author it is older.
+    fn is_backdated(&self, device: &Device, path: &FilePath, theirs: &LocalFile) -> bool {
+        let entry = device.engine.entry(path);
+        let Some(base) = entry.and_then(|entry| entry.base.file()) else {
+            return false;
+        };
+        let mut named = theirs.ancestors.as_slice().iter();
+        let is_after_stock =
+            named.any(|it| it.device.is_foreign() && it.clock >= base.version.clock);
+        theirs.version <= base.version
+            && is_after_stock
+            && !theirs.ancestors.contains(&base.version)
+            && first_at(&self.hub, path, theirs.version) > first_at(&self.hub, path, base.version)
     }
 
     /// I-2: a tombstone stays for as long as was set, so that who was away learns of the delete. How
@@ -230,12 +261,7 @@ fn check_forward(
     let is_older = remote.origin == Origin::Header
         && remote.version <= base.version
         && !remote.ancestors.contains(&base.version);
-    let first_at = |version: VersionId| {
-        let mut past = hub.past(path).iter();
-        let found = past.find(|was| was.object.as_ref().map(version_of) == Some(version));
-        found.map(|was| was.at)
-    };
-    let was_later = first_at(remote.version) > first_at(base.version);
+    let was_later = first_at(hub, path, remote.version) > first_at(hub, path, base.version);
     // A copy beside it has the newer one's bytes.
     let is_kept = device.engine.entries().iter().any(|(copy, kept)| {
         let is_beside = is_copy(copy.as_str()) && root(copy.as_str()) == root(path.as_str());
@@ -249,6 +275,13 @@ fn check_forward(
         ));
     }
     Ok(())
+}
+
+/// When a version was on the hub for the first time.
+fn first_at(hub: &Hub, path: &FilePath, version: VersionId) -> Option<u64> {
+    let mut past = hub.past(path).iter();
+    let found = past.find(|was| was.object.as_ref().map(version_of) == Some(version));
+    found.map(|was| was.at)
 }
 
 /// I-10: what is done to the folder stands in the store before, so that no crash makes an edit of it.

@@ -230,6 +230,7 @@ impl World {
             Act::Image { device } => {
                 self.devices[device].take_image();
                 self.oracle.take_image(device);
+                self.truth.take_image(device);
                 Ok(())
             }
             Act::Backup => {

@@ -174,6 +174,12 @@ impl Engine {
             // A listing without tags says nothing new of a file that was known to be there: to try again
             // at every look would be for ever (L-5).
             let is_known = problem.tag.is_some() || entry.base.tag().is_some();
+            if is_known && file.tag.is_none() && problem.kind.is_in_what_was_read() {
+                // It is read at every look, as all files of such a hub are.
+                entry.remote = Remote::Seen(None);
+                self.make_ready(path);
+                return;
+            }
             if is_known && (file.tag.is_none() || problem.tag == file.tag) {
                 return;
             }

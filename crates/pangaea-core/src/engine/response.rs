@@ -175,6 +175,7 @@ impl Engine {
 
     fn note_fetched(&mut self, path: &FilePath, remote: Box<RemoteFile>, now_ms: u64) {
         self.observe(remote.version.clock, now_ms);
+        self.note_readable(path);
         if let Some(entry) = self.entries.get_mut(path) {
             match &entry.remote {
                 // The hub told of just this: two of its answers agree.

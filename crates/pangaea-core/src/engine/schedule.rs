@@ -183,6 +183,9 @@ impl Engine {
                 if kind == ProblemKind::Damaged && self.take_for_base(path, tag.as_ref()) {
                     return;
                 }
+                if self.is_known_problem(path, kind, tag.as_ref()) {
+                    return;
+                }
                 // What is damaged may be what came through, not what is there: it is read again before
                 // it is set aside.
                 let is_first = !self.setbacks.contains_key(path) && !planted(Bug::DamagedForEver);
@@ -202,9 +205,33 @@ impl Engine {
         match self.entries.get_mut(path) {
             Some(entry) if tag.is_some() && entry.base.tag() == tag => {
                 entry.remote = Remote::AsBase;
+                self.note_readable(path);
                 true
             }
             Some(_) | None => false,
+        }
+    }
+
+    /// What was set aside was read once more, and is as it was: nothing is stored or told of that.
+    fn is_known_problem(&mut self, path: &FilePath, kind: ProblemKind, tag: Option<&ETag>) -> bool {
+        let Some(entry) = self.entries.get_mut(path) else {
+            return false;
+        };
+        let is_known = entry.problem.as_ref().is_some_and(|problem| {
+            kind.is_in_what_was_read() && problem.kind == kind && problem.tag.as_ref() == tag
+        });
+        if is_known {
+            entry.remote = Remote::AsBase;
+            self.ready.remove(path);
+        }
+        is_known
+    }
+
+    /// What was set aside as unreadable stands in the way no more.
+    pub(super) fn note_readable(&mut self, path: &FilePath) {
+        let problem = self.entries.get(path).and_then(|it| it.problem.as_ref());
+        if problem.is_some_and(|problem| problem.kind.is_in_what_was_read()) {
+            self.update(path, |entry| entry.problem = None);
         }
     }
 

@@ -64,7 +64,7 @@ impl Engine {
                 self.ready.remove(path);
                 return None;
             };
-            let is_settled = entry.problem.is_none() && !self.unscanned.contains(path);
+            let is_settled = !entry.is_set_aside() && !self.unscanned.contains(path);
             if self.busy.contains_key(path) || !is_settled {
                 self.ready.remove(path);
                 return None;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use pangaea_core::commit::Commit;
 use pangaea_core::state::Remote;
 use pangaea_core::version::DeviceId;
+use pangaea_core::version::Hlc;
 
 use super::Chance;
 use super::Device;
@@ -226,6 +227,11 @@ impl Device {
     /// Edits that nobody made: what crashes since the last call left in the folder unrecorded.
     pub fn take_phantoms(&mut self) -> Vec<Phantom> {
         std::mem::take(&mut self.phantoms)
+    }
+
+    /// The clock that the store remembers.
+    pub fn stored_clock(&self) -> Option<Hlc> {
+        self.disk.counters.map(|counters| counters.clock)
     }
 
     /// All entries of the store.

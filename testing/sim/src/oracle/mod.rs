@@ -70,6 +70,9 @@ pub enum Excuse {
     Swept,
     /// A line is lost that was on one disk alone when that was restored or thrown away.
     DiskLost,
+    /// A line is lost of what a device wrote where a stock program left no trace, and forgot when its disk was
+    /// restored: once others' time stamps have moved its clock beyond that, it is its own past to it.
+    Forgotten,
     /// A file stays torn: the writer of a cut upload lost its disk, or never comes back. Or a line is lost
     /// of a stock program's file, or of the upload that tore it, which somebody read just then.
     Torn,
@@ -85,6 +88,9 @@ pub enum Excuse {
     /// of what it deleted had an answer; or before somebody heard of it who then found there what came a
     /// second time: a late duplicate, or what its author had no answer for.
     Untraced,
+    /// A line came back of what a device had when it heard of a successor that is older by the clock of
+    /// who made it, and came after what a stock program wrote in between: nothing tells that this was in between.
+    Backdated,
     /// A file that was made anew is merged by the version before it: it names as many ancestors as it
     /// can, so nobody can tell that it is not one of them.
     Outdone,
@@ -152,6 +158,7 @@ pub struct Oracle {
     wiped: BTreeMap<Token, Excuse>,
     revived: BTreeSet<FilePath>,
     untraced: BTreeMap<FilePath, BTreeSet<Token>>,
+    backdated: BTreeMap<FilePath, BTreeSet<Token>>,
     rewound: BTreeSet<FilePath>,
     phantoms: u32,
     is_inexact: bool,
@@ -256,6 +263,15 @@ impl Oracle {
         if lines.peek().is_some() {
             self.untraced.entry(path.clone()).or_default().extend(lines);
         }
+    }
+
+    /// What a device has at this path is kept beside a successor of it that looks older.
+    pub fn note_backdated(&mut self, path: &FilePath, lines: BTreeSet<Token>) {
+        self.blur();
+        self.backdated
+            .entry(path.clone())
+            .or_default()
+            .extend(lines);
     }
 
     /// An excuse is needed.
@@ -388,6 +404,7 @@ impl Oracle {
                 }
                 let crossed = others.clone().any(|(_, keeper)| !keeper.past.contains(id));
                 let untraced = self.untraced.get(path);
+                let backdated = self.backdated.get(path);
                 let excuse = if edit.sight == Sight::Unrecorded {
                     Excuse::Unrecorded
                 } else if edit.kept.is_empty() && untraced.is_some_and(|it| it.contains(token)) {
@@ -396,6 +413,8 @@ impl Oracle {
                     Excuse::Revived
                 } else if crossed {
                     Excuse::Crossed
+                } else if backdated.is_some_and(|it| it.contains(token)) {
+                    Excuse::Backdated
                 } else if self.is_doubtful((*id, edit), *token) {
                     Excuse::Doubtful
                 } else {

@@ -40,6 +40,8 @@ struct Given {
 pub struct Truth {
     /// How far in the hub's history each device's base of a path is.
     bases: BTreeMap<(usize, FilePath), (VersionId, u64)>,
+    /// The same, when an image of a device's disk was taken.
+    images: BTreeMap<(usize, FilePath), (VersionId, u64)>,
     /// Paths whose history on the hub is not one line any more.
     rewound: BTreeSet<FilePath>,
     /// The greatest names that each device gave out: in its life at the moment, and before that.
@@ -75,17 +77,30 @@ impl Truth {
         self.given.remove(&device);
     }
 
-    /// What a replaced disk knows: how far in the hub's history it is now.
+    /// An image of a device's disk is taken.
+    pub fn take_image(&mut self, device: usize) {
+        self.images.retain(|(other, _), _| *other != device);
+        let bases = self.bases.iter();
+        let own = bases.filter(|((other, _), _)| *other == device);
+        self.images
+            .extend(own.map(|(at, known)| (at.clone(), *known)));
+    }
+
+    /// What a replaced disk knows: how far in the hub's history it was when the image was taken.
     pub fn remember(&mut self, device: usize, entries: &BTreeMap<FilePath, Entry>, hub: &Hub) {
         for (path, entry) in entries {
             let Some(version) = entry.base.file().map(|base| base.version) else {
                 continue;
             };
+            let at = (device, path.clone());
+            if let Some(known) = self.images.get(&at).filter(|it| it.0 == version) {
+                self.bases.insert(at, *known);
+                continue;
+            }
             let mut past = hub.past(path).iter().rev();
             let found = past.find(|was| was.object.as_ref().map(version_of) == Some(version));
             if let Some(found) = found {
-                self.bases
-                    .insert((device, path.clone()), (version, found.at));
+                self.bases.insert(at, (version, found.at));
             }
         }
     }
@@ -211,10 +226,10 @@ impl Truth {
             && found.at < *at
             && !self.rewound.contains(path)
         {
-            let bytes = found.object.as_ref().map(|object| &object.bytes);
+            // By the tag, which what was torn in between keeps.
+            let tag = found.object.as_ref().map(|object| &object.tag);
             let mut later = hub.past(path).iter().filter(|was| was.at > *at);
-            let is_again =
-                later.any(|was| was.object.as_ref().map(|object| &object.bytes) == bytes);
+            let is_again = later.any(|was| was.object.as_ref().map(|object| &object.tag) == tag);
             let header = found.object.as_ref().and_then(|it| it.header.as_deref());
             let went_back = header.is_some_and(|header| header.ancestors.contains(known));
             if is_again || went_back {

@@ -394,6 +394,38 @@ fn what_could_not_be_read_and_is_gone_is_in_nobodys_way() {
     assert_eq!(harness.engine.status().parked, 0);
 }
 
+/// Such a hub never tells that something else is there: what was set aside is read at every look, as all
+/// other files are, and nothing is stored while it stays as it is.
+#[test]
+fn what_cannot_be_read_on_a_hub_whose_listings_tell_no_tags_is_read_at_every_look() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let theirs = remote("theirs", NOW, &[]);
+    let untagged = || ListedFile {
+        path: path("a.txt"),
+        tag: None,
+    };
+    harness.list(vec![untagged()]);
+    let (id, _) = harness.ask();
+    harness.answer(id, damaged(&theirs, ProblemKind::Newer));
+    assert!(harness.next().is_none());
+    for _ in 0..3 {
+        harness.list(vec![untagged()]);
+        let (id, request) = harness.ask();
+        assert_eq!(request, Request::Fetch { path: a.clone() });
+        harness.answer(id, damaged(&theirs, ProblemKind::Newer));
+        let commit = harness.engine.take_commit();
+        assert!(commit.is_empty(), "{commit:?}");
+        assert!(harness.next().is_none());
+        assert_eq!(harness.engine.status().parked, 1);
+    }
+    harness.list(vec![untagged()]);
+    let (id, _) = harness.ask();
+    harness.answer(id, Response::Fetched(Box::new(theirs)));
+    let (_, request) = harness.ask();
+    assert!(matches!(request, Request::Apply { .. }), "{request:?}");
+    assert_eq!(harness.engine.status().parked, 0);
+}
+
 #[test]
 fn two_reads_from_one_cache_bear_nothing_out() {
     let (mut harness, a) = (Harness::new(), path("a.txt"));

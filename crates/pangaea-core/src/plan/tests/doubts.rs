@@ -201,15 +201,28 @@ fn what_may_be_made_of_something_that_was_sent_since_the_base_is_not_merged_by_i
 }
 
 #[test]
-fn a_slow_clocks_successor_of_what_a_stock_program_wrote_is_no_step_back() {
-    // EVE's clock is behind; what she wrote came after (7, 0), and that after all that the hub had.
+fn of_a_stock_programs_write_and_a_devices_nothing_tells_which_was_first() {
+    // EVE's clock is behind, or the hub's is ahead and it was set back: (7, 0) came after (5, BOB), or before.
     let (local, known) = (file((5, BOB), &[]), base((5, BOB), &[]));
-    let successor = || remote((3, EVE), &[(7, 0)]);
-    check(local.clone(), known.clone(), successor(), Step::Recheck);
+    let named = || remote((3, EVE), &[(7, 0)]);
+    check(local.clone(), known.clone(), named(), Step::Recheck);
+    let both = || Step::Merge(Origins::Unknown);
+    check_confirmed(local.clone(), known.clone(), named(), both());
+    check_confirmed(local, known, remote((3, EVE), &[(4, 0)]), both());
+}
+
+#[test]
+fn of_two_writes_by_stock_programs_the_hubs_clock_tells_which_was_first() {
+    let (local, known) = (file((5, 0), &[]), base((5, 0), &[]));
     let pull = Step::Pull(Reason::Changed);
-    check_confirmed(local.clone(), known.clone(), successor(), pull);
-    let before = remote((3, EVE), &[(4, 0)]);
-    check_confirmed(local, known, before, Step::Merge(Origins::Unknown));
+    check_confirmed(
+        local.clone(),
+        known.clone(),
+        remote((3, EVE), &[(7, 0)]),
+        pull,
+    );
+    let both = Step::Merge(Origins::Unknown);
+    check_confirmed(local, known, remote((3, EVE), &[(4, 0)]), both);
 }
 
 #[test]
