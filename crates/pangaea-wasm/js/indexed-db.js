@@ -1,11 +1,16 @@
 // A replica's database in IndexedDB, for src/store.rs. Rows come and go as the Rust side makes them;
 // here are transactions, the check that this is still the last one who opened the database, and what
 // to do when the browser lost the connection.
+//
+// A transaction is handed over whole and committed at once, without waiting for the answer to any of its
+// requests: that is faster, and a worker that is suspended in the middle does not keep the database from others.
 
 const FORMAT = 1;
 /** Who opened the database last, how often that one has written, and the replica's counters: one row, since each
- *  transaction reads and writes it. */
+ *  transaction writes it. */
 const OWNER = "owner";
+/** So many openings later a worker that was suspended is gone. */
+const FENCES_MAX = 10_000;
 
 export class Database {
   /** Opens the database, or makes it. From then on whoever had it open before cannot write. */
@@ -13,17 +18,22 @@ export class Database {
     const database = new Database();
     database.name = name;
     await database.connect();
-    const owner = await database.transact(["meta"], "readwrite", (transaction) => {
-      const meta = transaction.objectStore("meta");
+    const owner = await database.transact(["meta", "fences"], "readwrite", (transaction) => {
+      const [meta, fences] = ["meta", "fences"].map((store) => transaction.objectStore(store));
       const result = {};
       meta.get(OWNER).onsuccess = (event) => {
-        const before = event.target.result;
-        result.number = (before?.number ?? 0) + 1;
+        const before = event.target.result ?? { number: 0 };
+        result.number = before.number + 1;
+        result.counters = before.counters;
         meta.put({ ...before, number: result.number, writes: 0 }, OWNER);
+        fences.put(0, before.number);
+        fences.delete(IDBKeyRange.upperBound(before.number - FENCES_MAX));
+        transaction.commit();
       };
       return result;
     });
     database.number = owner.number;
+    database.counters = owner.counters;
     database.writes = 0;
     database.last = Promise.resolve();
     return database;
@@ -83,40 +93,55 @@ export class Database {
   /** Writes everything or nothing. Lists hold keys and values in turn; a value that is null removes its key. */
   commit({ contents, entries, history, log, stamps, settings, counters }) {
     const used = { contents, entries, history, log, stamps, settings };
-    const stores = ["meta", ...Object.keys(used).filter((name) => used[name].length > 0)];
+    const stores = Object.keys(used).filter((name) => used[name].length > 0);
     return this.write(stores, counters, (transaction) => {
       for (const name of ["contents", "entries", "stamps", "settings"]) {
         if (used[name].length > 0) replace(transaction.objectStore(name), used[name]);
       }
       for (const row of history) transaction.objectStore("history").add(row);
       if (log.length > 0) transaction.objectStore("log").add(log);
+      transaction.commit();
     });
   }
 
   /** A transaction that only the last one who opened the database may make, and that is made once. One after the other: if
    *  the connection is lost, none is made before an earlier one that has to be repeated. */
   write(stores, counters, work) {
-    const written = this.last.then(() => this.write_next(stores, (this.writes += 1), counters, work));
+    const written = this.last.then(() => this.write_next(stores, counters, work));
     this.last = written.catch(() => undefined);
     return written;
   }
 
-  write_next(stores, writes, counters, work) {
-    return this.transact(stores, "readwrite", (transaction) => {
+  async write_next(stores, counters, work) {
+    const owner = { number: this.number, writes: (this.writes += 1), counters: counters ?? this.counters };
+    let is_repeated = false;
+    const result = await this.transact(["meta", "fences", ...stores], "readwrite", (transaction) => {
       const meta = transaction.objectStore("meta");
-      const result = {};
-      meta.get(OWNER).onsuccess = (event) => {
-        const owner = event.target.result;
-        if (owner?.number !== this.number) {
-          result.failure = named("InUse", "the replica was opened by another page");
-          transaction.abort();
-        } else if (owner.writes < writes) {
-          meta.put({ number: this.number, writes, counters: counters ?? owner.counters }, OWNER);
-          work(transaction);
-        }
+      const result = { failure: undefined };
+      this.pass(transaction.objectStore("fences"), result);
+      const make = () => {
+        meta.put(owner, OWNER);
+        work(transaction);
       };
+      if (!is_repeated) {
+        is_repeated = true;
+        make();
+      } else {
+        // It may have been made, and only the answer was lost with the connection.
+        meta.get(OWNER).onsuccess = (event) => {
+          if (event.target.result.writes < owner.writes) make();
+        };
+      }
       return result;
     });
+    this.counters = owner.counters;
+    return result;
+  }
+
+  /** Fails the transaction if the database was opened by another one: that one has put a row where this one adds it. */
+  pass(fences, result) {
+    fences.add(0, this.number).onerror = () => (result.failure = named("InUse", "the replica was opened by another page"));
+    fences.delete(this.number);
   }
 
   async content(hash) {
@@ -161,7 +186,7 @@ export class Database {
 
   /** Drops history that was replaced before a time or does not fit into so many bytes, and log rows beyond a number. */
   prune(before, bytesMax, logMax) {
-    return this.write(["meta", "history", "log"], undefined, (transaction) => {
+    return this.write(["history", "log"], undefined, (transaction) => {
       let [bytes, rows] = [0, 0];
       newestFirst(transaction.objectStore("history"), (cursor) => {
         bytes += cursor.value.size;
@@ -178,7 +203,7 @@ export class Database {
 
   /** Drops content that nothing names but `keep`. */
   collect(keep) {
-    return this.write(["meta", "entries", "history", "contents"], undefined, (transaction) => {
+    return this.write(["entries", "history", "contents"], undefined, (transaction) => {
       const named = new Set(keep);
       transaction.objectStore("entries").getAll().onsuccess = (event) => {
         for (const row of event.target.result) row.contents.forEach((hash) => named.add(hash));
@@ -200,7 +225,7 @@ export class Database {
 }
 
 function upgrade(connection) {
-  for (const name of ["entries", "contents", "stamps", "settings", "meta"]) connection.createObjectStore(name);
+  for (const name of ["entries", "contents", "stamps", "settings", "meta", "fences"]) connection.createObjectStore(name);
   connection.createObjectStore("history", { autoIncrement: true }).createIndex("path", "path");
   connection.createObjectStore("log", { autoIncrement: true });
 }
@@ -218,6 +243,7 @@ function run(connection, stores, mode, work) {
 function get(transaction, name, key) {
   const result = {};
   transaction.objectStore(name).get(key).onsuccess = (event) => (result.value = event.target.result);
+  transaction.commit();
   return result;
 }
 

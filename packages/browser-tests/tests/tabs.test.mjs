@@ -106,14 +106,15 @@ test('a tab that was suspended with the lock loses it, and neither stores nor se
   await first.evaluate(async () => {
     await bucket.put('before', '1');
     await bucket.accepted('before');
-    // A transaction under way would hold the database for as long as its worker sleeps.
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    globalThis.falling = new Promise((resolve) => (new BroadcastChannel('sleep').onmessage = resolve));
   });
   // Its worker does not answer for long enough.
   const asleep = first.workers()[0].evaluate(() => {
+    new BroadcastChannel('sleep').postMessage('falling asleep');
     const end = Date.now() + 25_000;
     while (Date.now() < end);
   });
+  await first.evaluate(() => globalThis.falling);
   const started = Date.now();
   const late = first.evaluate(() => bucket.put('late', 'written by the sleeper'));
   await second.evaluate(() => bucket.put('during', '2'));

@@ -5,12 +5,13 @@ import type { Stop } from "./events.js";
 import type { Session } from "./session.js";
 
 /**
- * Resolves when the hub has what was put to `path` last.
+ * Resolves when the hub has what was put to `path` last, there or in the copy that a conflict made of it.
  *
  * @throws {PangaeaError} `refused` when the hub refuses it for good, and whatever else asking for it fails with.
  */
 export function accepted(session: Session, path: string): Promise<void> {
   const stops: Stop[] = [];
+  const paths = new Set([path]);
   const ended = new Promise<void>((resolve, reject) => {
     let isLooking = false;
     let lookAgain = false;
@@ -23,7 +24,7 @@ export function accepted(session: Session, path: string): Promise<void> {
       try {
         while (lookAgain) {
           lookAgain = false;
-          if (await isStored(session, path)) {
+          if (await areStored(session, path, paths)) {
             resolve();
             return;
           }
@@ -35,7 +36,7 @@ export function accepted(session: Session, path: string): Promise<void> {
       }
     };
     const { listeners } = session;
-    const mine = (told: { path: string }) => void (told.path === path && look());
+    const mine = (told: { path: string }) => void (paths.has(told.path) && look());
     stops.push(
       listeners.add("stored", mine),
       listeners.add("change", mine),
@@ -48,6 +49,22 @@ export function accepted(session: Session, path: string): Promise<void> {
     void look();
   });
   return ended.finally(() => stops.forEach((stop) => stop()));
+}
+
+/** Tells whether the hub has a path, and the copies that keep what could not be made one with it: they join `paths`. */
+async function areStored(session: Session, path: string, paths: Set<string>): Promise<boolean> {
+  if (!(await isStored(session, path))) {
+    return false;
+  }
+  for (const conflict of await session.call("conflicts")) {
+    if (conflict.path === path && conflict.copy !== undefined) {
+      paths.add(conflict.copy);
+      if (!(await isStored(session, conflict.copy))) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 async function isStored(session: Session, path: string): Promise<boolean> {

@@ -172,7 +172,8 @@ export class Bucket {
   }
 
   /**
-   * Resolves when the hub has what was put to (or deleted from) `path` last, however long that takes.
+   * Resolves when the hub has what was put to (or deleted from) `path` last, there or in the copy that a conflict made of it,
+   * however long that takes.
    *
    * @throws {PangaeaError} `refused`: the hub refuses it for good, it is kept on this device; `closed`.
    */
