@@ -1,16 +1,27 @@
-// A replica's database in IndexedDB, for src/store.rs. Rows come and go as the Rust side makes them;
-// here are transactions, the check that this is still the last one who opened the database, and what
-// to do when the browser lost the connection.
+// A replica's database in IndexedDB, for src/store.rs. Rows come and go as the Rust side makes them; here are
+// transactions, the check that this is still the last one who opened the database, and what to do when the browser
+// lost the connection.
 //
-// A transaction is handed over whole and committed at once, without waiting for the answer to any of its
-// requests: that is faster, and a worker that is suspended in the middle does not keep the database from others.
+// Each request to IndexedDB takes its time, however little it writes. So a transaction is one request: it is appended
+// to the store `redo` whole, and durable with that. Its rows are brought to their stores later, many transactions at
+// once; until then they are in memory too, and whoever opens the database reads both.
+//
+// The key of an appended transaction is the next number. Whoever opens the database takes a number as well, so that the
+// one who had it open before finds its next number taken: it has been overtaken, and writes nothing any more.
 
 const FORMAT = 1;
-/** Who opened the database last, how often that one has written, and the replica's counters: one row, since each
- *  transaction writes it. */
+/** Who opened the database last, the replica's counters, and the number of the last transaction that is in its stores. */
 const OWNER = "owner";
-/** So many openings later a worker that was suspended is gone. */
-const FENCES_MAX = 10_000;
+/** So many openings later, a worker that was suspended is gone. */
+const OPENINGS_MAX = 1_000;
+/** After so long without another one, appended transactions are brought to their stores. */
+const APPLY_AFTER_MS = 1_000;
+/** So many bytes are appended before that is begun at once; with four times as many, writing waits for it. */
+const APPENDED_BYTES_MAX = 8 * 1024 * 1024;
+/** What a row takes beside its content. */
+const ROW_BYTES = 200;
+/** Requests of one transaction that brings rows to their stores: others come in between. */
+const CHUNK = 500;
 
 export class Database {
   /** Opens the database, or makes it. From then on whoever had it open before cannot write. */
@@ -18,24 +29,16 @@ export class Database {
     const database = new Database();
     database.name = name;
     await database.connect();
-    const owner = await database.transact(["meta", "fences"], "readwrite", (transaction) => {
-      const [meta, fences] = ["meta", "fences"].map((store) => transaction.objectStore(store));
-      const result = {};
-      meta.get(OWNER).onsuccess = (event) => {
-        const before = event.target.result ?? { number: 0 };
-        result.number = before.number + 1;
-        result.counters = before.counters;
-        meta.put({ ...before, number: result.number, writes: 0 }, OWNER);
-        fences.put(0, before.number);
-        fences.delete(IDBKeyRange.upperBound(before.number - FENCES_MAX));
-        transaction.commit();
-      };
-      return result;
-    });
-    database.number = owner.number;
-    database.counters = owner.counters;
-    database.writes = 0;
+    const found = await database.transact(["redo", "meta", "fences"], "readwrite", take_over);
+    Object.assign(database, { number: found.number, sequence: found.sequence, counters: found.owner.counters });
     database.last = Promise.resolve();
+    database.appended = [];
+    database.contents = new Map();
+    database.bytes = 0;
+    for (const [at, record] of found.records.entries()) {
+      if (!record.is_opening) database.keep(found.keys[at], record);
+    }
+    database.apply_later();
     return database;
   }
 
@@ -62,6 +65,7 @@ export class Database {
   async transact(stores, mode, work) {
     for (let attempt = 0; ; attempt += 1) {
       try {
+        if (this.is_closed) throw named("InUse", "the database was closed");
         if (!this.connection) await this.connect();
         return await run(this.connection, stores, mode, work);
       } catch (error) {
@@ -74,87 +78,157 @@ export class Database {
   }
 
   /** All that a replica starts from. */
-  load() {
-    return this.transact(["entries", "stamps", "settings", "meta"], "readonly", (transaction) => {
-      const found = {};
-      const all = (name) => {
+  async load() {
+    const names = ["entries", "stamps", "settings"];
+    const stored = await this.transact(names, "readonly", (transaction) => {
+      const stored = {};
+      for (const name of names) {
         const store = transaction.objectStore(name);
-        store.getAllKeys().onsuccess = (event) => (found[name + "_keys"] = event.target.result);
-        store.getAll().onsuccess = (event) => (found[name] = event.target.result);
-      };
-      all("entries");
-      all("stamps");
-      all("settings");
-      transaction.objectStore("meta").get(OWNER).onsuccess = (event) => (found.counters = event.target.result?.counters);
-      return found;
-    });
-  }
-
-  /** Writes everything or nothing. Lists hold keys and values in turn; a value that is null removes its key. */
-  commit({ contents, entries, history, log, stamps, settings, counters }) {
-    const used = { contents, entries, history, log, stamps, settings };
-    const stores = Object.keys(used).filter((name) => used[name].length > 0);
-    return this.write(stores, counters, (transaction) => {
-      for (const name of ["contents", "entries", "stamps", "settings"]) {
-        if (used[name].length > 0) replace(transaction.objectStore(name), used[name]);
+        store.getAllKeys().onsuccess = (event) => (stored[name + "_keys"] = event.target.result);
+        store.getAll().onsuccess = (event) => (stored[name] = event.target.result);
       }
-      for (const row of history) transaction.objectStore("history").add(row);
-      if (log.length > 0) transaction.objectStore("log").add(log);
       transaction.commit();
+      return stored;
     });
+    const found = { counters: this.counters };
+    for (const name of names) {
+      const rows = new Map(stored[name].map((row, at) => [stored[name + "_keys"][at], row]));
+      for (const { record } of this.appended) each(record[name], (key, row) => (row === null ? rows.delete(key) : rows.set(key, row)));
+      found[name + "_keys"] = [...rows.keys()];
+      found[name] = [...rows.values()];
+    }
+    return found;
   }
 
-  /** A transaction that only the last one who opened the database may make, and that is made once. One after the other: if
-   *  the connection is lost, none is made before an earlier one that has to be repeated. */
-  write(stores, counters, work) {
-    const written = this.last.then(() => this.write_next(stores, counters, work));
-    this.last = written.catch(() => undefined);
-    return written;
+  /** Writes everything or nothing, and once. Lists hold keys and values in turn; a value that is null removes its key. */
+  commit(rows) {
+    const record = { by: this.number };
+    for (const [name, value] of Object.entries(rows)) {
+      if (value !== undefined && value.length > 0) record[name] = value;
+    }
+    return this.in_turn(() => this.append(record));
   }
 
-  async write_next(stores, counters, work) {
-    const owner = { number: this.number, writes: (this.writes += 1), counters: counters ?? this.counters };
+  /** Does something after all that was asked for before: if the connection is lost, nothing overtakes what has to be repeated. */
+  in_turn(work) {
+    const done = this.last.then(work);
+    this.last = done.catch(() => undefined);
+    return done;
+  }
+
+  async append(record) {
+    if (this.bytes > 4 * APPENDED_BYTES_MAX) await this.apply();
+    const key = this.sequence + 1;
     let is_repeated = false;
-    const result = await this.transact(["meta", "fences", ...stores], "readwrite", (transaction) => {
-      const meta = transaction.objectStore("meta");
-      const result = { failure: undefined };
-      this.pass(transaction.objectStore("fences"), result);
-      const make = () => {
-        meta.put(owner, OWNER);
-        work(transaction);
+    await this.transact(["redo"], "readwrite", (transaction) => {
+      const redo = transaction.objectStore("redo");
+      const result = {};
+      const add = () => {
+        redo.add(record, key).onerror = (event) => taken(event, result);
+        transaction.commit();
       };
       if (!is_repeated) {
         is_repeated = true;
-        make();
+        add();
       } else {
         // It may have been made, and only the answer was lost with the connection.
-        meta.get(OWNER).onsuccess = (event) => {
-          if (event.target.result.writes < owner.writes) make();
-        };
+        redo.get(key).onsuccess = (event) => event.target.result?.by === this.number || add();
       }
       return result;
     });
-    this.counters = owner.counters;
-    return result;
+    this.sequence = key;
+    this.keep(key, record);
+    this.apply_later();
   }
 
-  /** Fails the transaction if the database was opened by another one: that one has put a row where this one adds it. */
-  pass(fences, result) {
-    fences.add(0, this.number).onerror = () => (result.failure = named("InUse", "the replica was opened by another page"));
-    fences.delete(this.number);
+  keep(key, record) {
+    this.appended.push({ key, record });
+    this.counters = record.counters ?? this.counters;
+    this.bytes += size_of(record);
+    each(record.contents, (hash, bytes) => this.contents.set(hash, bytes));
+  }
+
+  apply_later() {
+    clearTimeout(this.timer);
+    if (this.appended.length === 0 || this.applying || this.is_closed) return;
+    const pause_ms = this.bytes > APPENDED_BYTES_MAX ? 0 : APPLY_AFTER_MS;
+    // What fails is still appended, and tried again with the next transaction.
+    this.timer = setTimeout(() => this.apply().catch(() => undefined), pause_ms);
+  }
+
+  /** Brings all that was appended to its stores. */
+  apply() {
+    this.applying ??= this.apply_all().finally(() => {
+      this.applying = undefined;
+      this.apply_later();
+    });
+    return this.applying;
+  }
+
+  async apply_all() {
+    const taken = this.appended.slice();
+    if (taken.length === 0) return;
+    const rows = rows_of(taken);
+    for (let at = 0; at < rows.length; at += CHUNK) {
+      const some = rows.slice(at, at + CHUNK);
+      // Only with the last ones the counters: until then everything is done again after a crash, which changes nothing.
+      if (at + CHUNK >= rows.length) {
+        some.push(["meta", OWNER, { number: this.number, sequence: taken.at(-1).key, counters: this.counters }]);
+      }
+      await this.fenced(some.map(([store]) => store), (transaction) => {
+        for (const [store, key, row] of some) {
+          if (row === null) transaction.objectStore(store).delete(key);
+          else transaction.objectStore(store).put(row, key);
+        }
+        transaction.commit();
+      });
+    }
+    await this.transact(["redo"], "readwrite", (transaction) => {
+      const redo = transaction.objectStore("redo");
+      for (const [first, last] of runs(taken.map(({ key }) => key))) redo.delete(IDBKeyRange.bound(first, last));
+      transaction.commit();
+    });
+    this.appended.splice(0, taken.length);
+    this.bytes = this.appended.reduce((sum, { record }) => sum + size_of(record), 0);
+    this.contents.clear();
+    for (const { record } of this.appended) each(record.contents, (hash, bytes) => this.contents.set(hash, bytes));
+  }
+
+  /** A transaction that fails if the database was opened by another one: that one has put a row where this one adds it. */
+  fenced(stores, work) {
+    return this.transact(["fences", ...new Set(stores)], "readwrite", (transaction) => {
+      const result = {};
+      const fences = transaction.objectStore("fences");
+      fences.add(0, this.number).onerror = (event) => taken(event, result);
+      fences.delete(this.number);
+      work(transaction);
+      return result;
+    });
   }
 
   async content(hash) {
-    const found = await this.transact(["contents"], "readonly", (transaction) => get(transaction, "contents", hash));
+    const appended = this.contents.get(hash);
+    if (appended !== undefined) return appended;
+    const found = await this.transact(["contents"], "readonly", (transaction) => {
+      const result = {};
+      transaction.objectStore("contents").get(hash).onsuccess = (event) => (result.value = event.target.result);
+      transaction.commit();
+      return result;
+    });
     return found.value;
   }
 
+  /** Content that is too large to be written twice. */
   put_content(hash, bytes) {
-    return this.commit({ contents: [hash, bytes], entries: [], history: [], log: [], stamps: [], settings: [] });
+    return this.in_turn(() => this.fenced(["contents"], (transaction) => {
+      transaction.objectStore("contents").put(bytes, hash);
+      transaction.commit();
+    }));
   }
 
   /** Rows of history, newest first. */
-  history(path, limit) {
+  async history(path, limit) {
+    await this.apply();
     return this.transact(["history"], "readonly", (transaction) => {
       const store = transaction.objectStore("history");
       const source = path === undefined ? store : store.index("path");
@@ -171,10 +245,11 @@ export class Database {
   }
 
   /** Rows of the log, newest first. A record has those of one transaction. */
-  log(path, limit) {
+  async log(path, limit) {
+    await this.apply();
     return this.transact(["log"], "readonly", (transaction) => {
       const rows = [];
-      newestFirst(transaction.objectStore("log"), (cursor) => {
+      newest_first(transaction.objectStore("log"), (cursor) => {
         for (const row of cursor.value.toReversed()) {
           if (rows.length < limit && (path === undefined || row.path === path)) rows.push(row);
         }
@@ -186,14 +261,14 @@ export class Database {
 
   /** Drops history that was replaced before a time or does not fit into so many bytes, and log rows beyond a number. */
   prune(before, bytesMax, logMax) {
-    return this.write(["history", "log"], undefined, (transaction) => {
+    return this.clean(["history", "log"], (transaction) => {
       let [bytes, rows] = [0, 0];
-      newestFirst(transaction.objectStore("history"), (cursor) => {
+      newest_first(transaction.objectStore("history"), (cursor) => {
         bytes += cursor.value.size;
         if (bytes > bytesMax || cursor.value.replaced < before) cursor.delete();
         return true;
       });
-      newestFirst(transaction.objectStore("log"), (cursor) => {
+      newest_first(transaction.objectStore("log"), (cursor) => {
         if (rows >= logMax) cursor.delete();
         rows += cursor.value.length;
         return true;
@@ -203,7 +278,7 @@ export class Database {
 
   /** Drops content that nothing names but `keep`. */
   collect(keep) {
-    return this.write(["entries", "history", "contents"], undefined, (transaction) => {
+    return this.clean(["entries", "history", "contents"], (transaction) => {
       const named = new Set(keep);
       transaction.objectStore("entries").getAll().onsuccess = (event) => {
         for (const row of event.target.result) row.contents.forEach((hash) => named.add(hash));
@@ -218,16 +293,52 @@ export class Database {
     });
   }
 
+  /** Goes through whole stores, with nothing written meanwhile. */
+  clean(stores, work) {
+    return this.in_turn(async () => {
+      await this.apply();
+      await this.fenced(stores, work);
+    });
+  }
+
   close() {
+    this.is_closed = true;
+    clearTimeout(this.timer);
     this.connection?.close();
     this.connection = undefined;
   }
 }
 
 function upgrade(connection) {
-  for (const name of ["entries", "contents", "stamps", "settings", "meta", "fences"]) connection.createObjectStore(name);
-  connection.createObjectStore("history", { autoIncrement: true }).createIndex("path", "path");
-  connection.createObjectStore("log", { autoIncrement: true });
+  for (const name of ["entries", "contents", "stamps", "settings", "meta", "fences", "redo", "log"]) connection.createObjectStore(name);
+  connection.createObjectStore("history").createIndex("path", "path");
+}
+
+/** Takes the next number from whoever had the database before, and finds what that one had appended. */
+function take_over(transaction) {
+  const [redo, meta, fences] = ["redo", "meta", "fences"].map((name) => transaction.objectStore(name));
+  const found = {};
+  meta.get(OWNER).onsuccess = (event) => (found.owner = event.target.result ?? { number: 0, sequence: 0 });
+  redo.getAllKeys().onsuccess = (event) => (found.keys = event.target.result);
+  redo.getAll().onsuccess = (event) => {
+    found.records = event.target.result;
+    const before = found.owner.number;
+    found.number = before + 1;
+    found.sequence = Math.max(found.owner.sequence, found.keys.at(-1) ?? 0) + 1;
+    meta.put({ ...found.owner, number: found.number }, OWNER);
+    fences.put(0, before);
+    fences.delete(IDBKeyRange.upperBound(before - OPENINGS_MAX));
+    redo.add({ by: found.number, is_opening: true }, found.sequence);
+    const openings = found.keys.filter((_, at) => found.records[at].is_opening);
+    for (const key of openings.slice(0, -OPENINGS_MAX)) redo.delete(key);
+    transaction.commit();
+  };
+  return found;
+}
+
+/** A row that only this one adds is there: another one has opened the database. */
+function taken(event, result) {
+  if (event.target.error?.name === "ConstraintError") result.failure = named("InUse", "the replica was opened by another page");
 }
 
 /** Runs `work` in a transaction; what it returned is filled by then. A `failure` in it is thrown. */
@@ -240,26 +351,46 @@ function run(connection, stores, mode, work) {
   });
 }
 
-function get(transaction, name, key) {
-  const result = {};
-  transaction.objectStore(name).get(key).onsuccess = (event) => (result.value = event.target.result);
-  transaction.commit();
-  return result;
-}
-
-function replace(store, flat) {
-  for (let at = 0; at < flat.length; at += 2) {
-    if (flat[at + 1] === null) store.delete(flat[at]);
-    else store.put(flat[at + 1], flat[at]);
+/** The rows of appended transactions, as [store, key, row or null]; the last of each key. */
+function rows_of(appended) {
+  const rows = new Map();
+  const put = (store, key, row) => rows.set(`${store} ${key}`, [store, key, row]);
+  for (const { key, record } of appended) {
+    for (const store of ["contents", "entries", "stamps", "settings"]) each(record[store], (name, row) => put(store, name, row));
+    record.history?.forEach((row, at) => put("history", [key, at], row));
+    if (record.log !== undefined) put("log", key, record.log);
   }
+  return [...rows.values()];
 }
 
-/** Goes through a store from its newest row on, as long as `each` wants more. */
-function newestFirst(store, each) {
+/** About how many bytes a transaction takes. */
+function size_of(record) {
+  let bytes = ROW_BYTES * (1 + (record.entries?.length ?? 0));
+  each(record.contents, (_, content) => (bytes += content.length));
+  return bytes;
+}
+
+/** Calls `work` with the keys and values of a list that holds them in turn. */
+function each(flat, work) {
+  for (let at = 0; at < (flat?.length ?? 0); at += 2) work(flat[at], flat[at + 1]);
+}
+
+/** The first and the last of numbers that follow each other. */
+function runs(numbers) {
+  const found = [];
+  for (const number of numbers) {
+    if (found.at(-1)?.[1] === number - 1) found.at(-1)[1] = number;
+    else found.push([number, number]);
+  }
+  return found;
+}
+
+/** Goes through a store from its newest row on, as long as `work` wants more. */
+function newest_first(store, work) {
   store.openCursor(null, "prev").onsuccess = (event) => {
     const cursor = event.target.result;
     if (!cursor) return;
-    if (each(cursor)) cursor.continue();
+    if (work(cursor)) cursor.continue();
   };
 }
 

@@ -150,9 +150,10 @@ impl Store for IndexedDb {
         for (key, value) in pairs(&found, "settings") {
             loaded.settings.push((text_of(&key), text_of(&value)));
         }
-        // As the other stores: by path, byte by byte. IndexedDB compares in another way.
+        // As the other stores: by key, byte by byte. IndexedDB compares in another way.
         loaded.entries.sort_by(|a, b| a.0.cmp(&b.0));
         loaded.stamps.sort_by(|a, b| a.0.cmp(&b.0));
+        loaded.settings.sort();
         let counters = bytes_of(&field(&found, "counters"));
         if !counters.is_empty() {
             let (clock, sequence) =

@@ -30,11 +30,14 @@ const browser = await new Browser(profile).start();
 try {
   const tab = await browser.context.newPage();
   await tab.goto(`http://127.0.0.1:${server.address().port}/`);
-  await tab.evaluate(async () => {
+  // A check that fails panics: the module then answers nothing any more.
+  const failed = new Promise((_, reject) => tab.on('pageerror', reject));
+  const checked = tab.evaluate(async () => {
     const module = await import('/pangaea_wasm.js');
     await module.default();
     await module.check_store('contract');
   });
+  await Promise.race([checked, failed]);
   const databases = await tab.evaluate(async () => (await indexedDB.databases()).length);
   if (databases === 0) throw new Error('no database was made: nothing was checked');
   console.log(`${databases} databases of IndexedDB passed the checks of every store`);

@@ -73,3 +73,39 @@ test('whoever opened the database last may write, and nobody else', async (t) =>
   });
   assert.deepEqual(found, ['InUse', [['a', 'first'], ['b', 'second']]]);
 });
+
+test('what was appended is brought to its stores, by its own owner or by the next one, and by nobody who was overtaken', async (t) => {
+  const tab = await open(t);
+  const found = await tab.evaluate(async () => {
+    /** What the stores themselves hold, and how much is appended. */
+    const stored = (database) => database.transact(['settings', 'redo'], 'readonly', (transaction) => {
+      const result = {};
+      transaction.objectStore('settings').getAll().onsuccess = ({ target }) => (result.texts = target.result);
+      transaction.objectStore('redo').getAll().onsuccess = ({ target }) =>
+        (result.appended = target.result.filter(({ is_opening }) => !is_opening).length);
+      return result;
+    });
+    const first = await Database.open('apply');
+    await write(first, 'a', '1');
+    await write(first, 'b', '1');
+    await write(first, 'b', null);
+    const before = await stored(first);
+    await first.apply();
+    const after = await stored(first);
+    await write(first, 'a', 'left by the first one');
+    const second = await Database.open('apply');
+    const taken = await texts(second);
+    await write(second, 'a', 'second');
+    await second.apply();
+    const late = await first.apply().catch(({ name }) => name);
+    const end = await stored(second);
+    return { before, after, taken, late, end };
+  });
+  assert.deepEqual(found, {
+    before: { texts: [], appended: 3 },
+    after: { texts: ['1'], appended: 0 },
+    taken: [['a', 'left by the first one']],
+    late: 'InUse',
+    end: { texts: ['second'], appended: 0 },
+  });
+});

@@ -179,9 +179,9 @@ export class Client {
           this.#answered(message);
         }
         break;
-      case "event":
+      case "events":
         this.#unanswered = 0;
-        this.#events.event(message.event);
+        message.events.forEach((event) => this.#events.event(event));
         break;
       case "merge":
         if (message.to === this.#id) {

@@ -10,6 +10,8 @@ import type { Edit, OpenReplica, Question, Choice, Replica, ReplicaEvent } from 
 const EDITS_WAIT_MS = 50;
 /** How often a hub without a change feed is asked while things change; the replica asks it less while nothing does. */
 const FOLLOW_MS = 2_000;
+/** How long events are collected before the pages are told: a message to all of them takes longer than most edits. */
+const EVENTS_WAIT_MS = 10;
 /** After the store failed, it is opened again this much later. */
 const REOPEN_MS = 1_000;
 /** Closing waits no longer for what the replica is still doing: all that was promised is stored. */
@@ -47,6 +49,8 @@ export class Host {
   #edits: ReturnType<typeof setTimeout> | undefined;
   readonly #gone = new AbortController();
   #listeners: ((event: ReplicaEvent) => void)[] = [];
+  #untold: ReplicaEvent[] = [];
+  #telling: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: HostOptions, place: HostPlace) {
     this.#options = options;
@@ -185,6 +189,7 @@ export class Host {
       // What was promised is stored already: there is nothing to lose when closing fails.
       await Promise.race([replica.close().catch(() => undefined), late]);
     }
+    this.#tellAll();
     this.#post({ type: "bye", host: this.#id() });
     this.#serving = false;
   }
@@ -318,7 +323,10 @@ export class Host {
   }
 
   #tellEvent(event: ReplicaEvent): void {
-    this.#post({ type: "event", host: this.#id(), event });
+    // How a round ended is of interest until the next one does.
+    this.#untold = event.kind === "round" ? this.#untold.filter(({ kind }) => kind !== "round") : this.#untold;
+    this.#untold.push(event);
+    this.#telling ??= setTimeout(() => this.#tellAll(), EVENTS_WAIT_MS);
     for (const listener of this.#listeners) {
       listener(event);
     }
@@ -326,6 +334,15 @@ export class Host {
       // "in-use": another one has taken over, and this one waits for its next turn. Otherwise the store is opened again.
       this.#pause_ms = event.code === "in-use" ? 0 : REOPEN_MS;
       this.#stop();
+    }
+  }
+
+  #tellAll(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    if (this.#untold.length > 0) {
+      this.#post({ type: "events", host: this.#id(), events: this.#untold });
+      this.#untold = [];
     }
   }
 

@@ -59,7 +59,7 @@ export type Message =
   | { type: "bye"; host: string }
   | CallMessage
   | AnswerMessage
-  | { type: "event"; host: string; event: ReplicaEvent }
+  | { type: "events"; host: string; events: ReplicaEvent[] }
   /** A client tells a host for which strategies it has functions. */
   | { type: "strategies"; from: string; strategies: string[] }
   | { type: "merge"; id: string; to: string; input: MergeInput }

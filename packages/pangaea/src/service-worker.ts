@@ -78,8 +78,8 @@ async function askPage(database: string, limit_ms: number): Promise<boolean> {
   const channel = new BroadcastChannel(channelName(database));
   const events = new RoundEnd();
   channel.onmessage = ({ data }: MessageEvent<Message>) => {
-    if (data.type === "event") {
-      events.heard(data.event);
+    if (data.type === "events") {
+      data.events.forEach((event) => events.heard(event));
     }
   };
   const call: Message = { type: "call", id: randomId(), from: randomId(), call: "sync", arguments: [] };

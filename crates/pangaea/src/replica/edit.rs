@@ -104,17 +104,18 @@ impl Replica {
     pub async fn edit(&mut self, edits: Vec<Edit>) -> Result<Vec<VersionId>, EditError> {
         self.check_deletes(&edits)?;
         // Whatever can fail comes before the engine hears of any of them.
+        let mut hashes = Vec::with_capacity(edits.len());
         for edit in &edits {
-            let content = edit.content.as_ref().map(|content| {
-                let bytes = content.bytes.clone();
-                (ContentHash::of(&bytes), Body::Bytes(bytes))
-            });
-            self.change_folder(&edit.path, content).await?;
+            let bytes = edit.content.as_ref().map(|content| &content.bytes);
+            let hash = bytes.map(|bytes| ContentHash::of(bytes));
+            let body = bytes.map(|bytes| Body::Bytes(bytes.clone()));
+            self.change_folder(&edit.path, hash.zip(body)).await?;
+            hashes.push(hash);
         }
         let mut news = Vec::with_capacity(edits.len());
-        for edit in edits {
-            let new = match edit.content {
-                Some(content) => Some(self.keep_content(&edit.path, content).await?),
+        for (edit, hash) in edits.into_iter().zip(hashes) {
+            let new = match edit.content.zip(hash) {
+                Some((content, hash)) => Some(self.keep_content(&edit.path, content, hash).await?),
                 None => None,
             };
             news.push((edit.path, new));
@@ -158,13 +159,14 @@ impl Replica {
         &mut self,
         path: &FilePath,
         content: EditedContent,
+        hash: ContentHash,
     ) -> Result<NewContent, EditError> {
         let bytes = content.bytes;
         let media_type = content
             .media_type
             .unwrap_or_else(|| MediaType::of(path.as_str(), &bytes));
         let new = NewContent {
-            content: ContentHash::of(&bytes),
+            content: hash,
             size: bytes.len() as u64,
             media_type,
             format: content.format,
