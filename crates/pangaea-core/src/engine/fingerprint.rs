@@ -18,6 +18,7 @@ impl Engine {
         self.sequence.hash(hasher);
         self.entries.hash(hasher);
         self.ready.hash(hasher);
+        self.held.hash(hasher);
         self.waiting.len().hash(hasher);
         for path in self.waiting.keys() {
             path.hash(hasher);

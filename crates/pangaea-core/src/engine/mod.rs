@@ -125,6 +125,8 @@ pub struct Engine {
     journal: BTreeMap<u64, FilePath>,
     /// Paths whose next step is to be decided.
     ready: BTreeSet<FilePath>,
+    /// Those of them whose next step needs the hub, while it cannot be asked: so that they are not gone through each time.
+    held: BTreeSet<FilePath>,
     /// Paths that are left alone for a while.
     waiting: BTreeMap<FilePath, Delay>,
     /// Paths whose folder may show what was announced before a restart: nothing is planned for them
@@ -213,6 +215,7 @@ impl Engine {
             entries: entries.into_iter().collect(),
             journal: BTreeMap::new(),
             ready: BTreeSet::new(),
+            held: BTreeSet::new(),
             waiting: BTreeMap::new(),
             unscanned: BTreeSet::new(),
             unseen: BTreeMap::new(),

@@ -321,7 +321,7 @@ impl Engine {
         }
         if let Next::Send(sending) = self.take_merged(path, merged, now_ms) {
             // Its next turn comes when this is answered.
-            self.ready.remove(path);
+            self.unready(path);
             self.follow_up.push_back(*sending);
         }
     }

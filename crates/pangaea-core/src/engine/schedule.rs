@@ -71,6 +71,9 @@ impl Engine {
         {
             return Some(listing);
         }
+        if self.hub_is_usable(now_ms) {
+            self.ready.append(&mut self.held);
+        }
         let mut passed_over = None;
         while let Some(path) = self.next_ready(passed_over.as_ref()) {
             if !self.commit.entries.is_empty() && self.commit.entries.contains(&path) {
@@ -80,7 +83,7 @@ impl Engine {
             }
             match self.advance(&path, now_ms) {
                 Some((request, after)) => {
-                    self.ready.remove(&path);
+                    self.unready(&path);
                     return Some(self.send(request, after));
                 }
                 None if self.ready.contains(&path) => passed_over = Some(path),
@@ -107,7 +110,7 @@ impl Engine {
             .map(|delay| delay.until_ms)
             .min()
             .map(|at| (at, "a path's wait is over"));
-        let has_work = !self.ready.is_empty() || self.listing.is_wanted();
+        let has_work = !self.ready.is_empty() || !self.held.is_empty() || self.listing.is_wanted();
         let hub = match &self.hub {
             HubState::Waiting { until_ms, .. } => Some((*until_ms).max(self.hub_asked_ms)),
             HubState::Ready if self.hub_asked_ms > 0 => Some(self.hub_asked_ms),
@@ -141,7 +144,8 @@ impl Engine {
         self.in_flight.is_empty()
             && self.commit.entries.is_empty()
             && self.follow_up.is_empty()
-            && (blocked || (self.ready.is_empty() && self.listing.is_done()))
+            && (blocked
+                || (self.ready.is_empty() && self.held.is_empty() && self.listing.is_done()))
     }
 
     pub(super) fn note_failure(&mut self, path: Option<&FilePath>, failure: Failure, now_ms: u64) {
@@ -222,7 +226,7 @@ impl Engine {
         });
         if is_known {
             entry.remote = Remote::AsBase;
-            self.ready.remove(path);
+            self.unready(path);
         }
         is_known
     }
@@ -253,7 +257,7 @@ impl Engine {
             reason: reason.into(),
         };
         self.waiting.insert(path.clone(), delay);
-        self.ready.remove(path);
+        self.unready(path);
     }
 
     fn note_unreachable(&mut self, message: String, retry_after_ms: Option<u64>, now_ms: u64) {
@@ -287,6 +291,12 @@ impl Engine {
                 self.options.in_flight_max
             }
         }
+    }
+
+    /// Nothing is to be decided about a path for now.
+    pub(super) fn unready(&mut self, path: &FilePath) {
+        self.ready.remove(path);
+        self.held.remove(path);
     }
 
     fn next_ready(&self, after: Option<&FilePath>) -> Option<FilePath> {

@@ -61,16 +61,18 @@ impl Engine {
         // Every round either sends something, ends, or makes a transition that cannot repeat.
         for _ in 0..8 {
             let Some(entry) = self.entries.get(path) else {
-                self.ready.remove(path);
+                self.unready(path);
                 return None;
             };
             let is_settled = !entry.is_set_aside() && !self.unscanned.contains(path);
             if self.busy.contains_key(path) || !is_settled {
-                self.ready.remove(path);
+                self.unready(path);
                 return None;
             }
             let step = plan(entry, self.own);
             if needs_hub(&step) && !self.hub_is_usable(now_ms) {
+                self.unready(path);
+                self.held.insert(path.clone());
                 return None;
             }
             if matches!(step, Step::Merge(_)) && self.has_unread_copies(path) {
@@ -82,7 +84,7 @@ impl Engine {
                 Next::Again if self.commit.entries.contains(path) => return None,
                 Next::Again => {}
                 Next::Done => {
-                    self.ready.remove(path);
+                    self.unready(path);
                     return None;
                 }
             }
@@ -251,13 +253,14 @@ impl Engine {
         self.update(path, |entry| entry.problem = Some(problem));
         if planted(Bug::OneStopsAll) {
             self.ready.clear();
+            self.held.clear();
         }
         if let Some(version) = version {
             let mut row = log_row(path, Action::Parked, version, now_ms);
             row.detail.clone_from(&message);
             self.log(row);
         }
-        self.ready.remove(path);
+        self.unready(path);
         self.events.push_back(Event::Parked {
             path: path.clone(),
             message,
