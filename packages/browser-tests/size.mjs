@@ -1,6 +1,6 @@
-// What a browser downloads of the core, gzipped as a web server does at its best: the module, and the scripts as an
+// What a browser downloads, gzipped as a web server does at its best: the module, and the scripts as an
 // application's bundler makes them, minified: the page's part, the worker's, and what both share, counted once.
-// Prints a line for each: its bytes and its name.
+// Prints a line for each: its bytes and its name, and "later" with what is not downloaded before the first merge.
 
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,4 +22,5 @@ const bundle = await build({
   logLevel: 'error',
 });
 console.log(gzipped(await readFile(file('wasm/pangaea_wasm_bg.wasm'))), 'pangaea_wasm_bg.wasm');
+console.log(gzipped(await readFile(file('wasm/pangaea_merges_bg.wasm'))), 'pangaea_merges_bg.wasm later');
 for (const { path, contents } of bundle.outputFiles) console.log(gzipped(contents), path.split(/[/\\]/).at(-1));

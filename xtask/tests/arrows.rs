@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate under crates/ may use of this workspace. Only what is listed here may be used.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("gaia", &[]),
     ("pangaea-core", &["gaia"]),
     ("pangaea", &["gaia", "pangaea-core"]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
         &["gaia", "pangaea-core", "pangaea", "pangaea-hub"],
     ),
     ("pangaea-wasm", &["gaia", "pangaea-core", "pangaea"]),
+    ("pangaea-merges", &["pangaea-core"]),
     ("pangaea-dav", &["gaia", "pangaea-core", "pangaea"]),
     ("pangaea-rsync", &["gaia", "pangaea-core", "pangaea"]),
     ("pangaea-ffi", &["gaia", "pangaea-core", "pangaea"]),

@@ -10,6 +10,7 @@ use pangaea::hub::http::HttpHubConfig;
 use pangaea::hub::http::HttpHubConfigError;
 use pangaea::mirror::Mirror;
 use pangaea::mirror::MirrorOptions;
+use pangaea::replica::BuiltInMerges;
 use pangaea::replica::Parts;
 use pangaea::replica::Replica;
 use pangaea::store::StoreError;
@@ -115,7 +116,7 @@ async fn open_on(
         time: Arc::new(SystemTime),
         key,
         random: keys::random()?,
-        merges: None,
+        merges: Arc::new(BuiltInMerges),
         mirror: Some(Arc::clone(&mirror)),
     };
     let replica = Replica::open(parts).await?;

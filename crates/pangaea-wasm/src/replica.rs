@@ -37,7 +37,7 @@ use crate::driver::Driver;
 use crate::edits;
 use crate::events;
 use crate::failure;
-use crate::merges::JsMerge;
+use crate::merges::JsMerges;
 use crate::store::IndexedDb;
 
 /// What is done for a call, with its result.
@@ -53,53 +53,22 @@ pub struct Replica {
 
 #[wasm_bindgen]
 impl Replica {
-    /// Opens the database, or makes it. Never waits for the hub.
-    pub async fn open(
+    /// Opens the database, or makes it. Never waits for the hub. `merge` and `merge_built_in` are
+    /// what [`JsMerges`] asks.
+    pub fn open(
         options: Object,
         on_event: Function,
-        merge: Option<Function>,
-    ) -> Result<Replica, JsValue> {
-        let text = |name: &str| {
-            let value = Reflect::get(&options, &name.into()).unwrap_or_default();
-            wasm_bindgen::JsCast::dyn_ref::<JsString>(&value).map(String::from)
+        merge: Function,
+        merge_built_in: Function,
+    ) -> Promise {
+        let merges = JsMerges {
+            by_app: merge,
+            built_in: merge_built_in,
         };
-        let key = SecretKey::from_hex(&text("key").unwrap_or_default());
-        let key = key.map_err(|error| failure::error("bad-key", &error.to_string()))?;
-        let mut config = HttpHubConfig::new(text("hub").unwrap_or_default(), key.clone());
-        if Reflect::get(&options, &"plain".into()).is_ok_and(|plain| plain.is_truthy()) {
-            config.features = Features::Ignored;
-        }
-        if let Some(association) = text("association") {
-            let association = AssociationToken::parse(&association);
-            let bad = |error: &dyn std::fmt::Display| failure::error("bad-key", &error.to_string());
-            config.association = Some(association.map_err(|error| bad(&error))?);
-        }
-        let hub =
-            HttpHub::new(config).map_err(|error| failure::error("bad-hub", &error.to_string()))?;
-        let hub = Arc::new(hub);
-        let store = IndexedDb::open(&text("database").unwrap_or_default()).await;
-        let mut random = [0; 48];
-        getrandom::fill(&mut random)
-            .map_err(|error| failure::error("storage", &error.to_string()))?;
-        let parts = Parts {
-            store: Arc::new(store.map_err(|error| failure::of_store(&error))?),
-            hub: Arc::clone(&hub) as Arc<dyn pangaea::hub::Hub>,
-            time: Arc::new(BrowserTime),
-            key,
-            random,
-            merges: merge.map(|merge| Arc::new(JsMerge(merge)) as Arc<dyn replica::AppMerge>),
-        };
-        let replica = replica::Replica::open(parts).await;
-        let replica = replica.map_err(|error| failure::of_replica(&error))?;
-        let (address, device) = (replica.address().to_string(), replica.device().to_string());
-        let (calls, receiver) = mpsc::unbounded_channel();
-        let driver = Driver::new(replica, hub, on_event);
-        wasm_bindgen_futures::spawn_local(driver.run(receiver));
-        Ok(Self {
-            calls,
-            address,
-            device,
-        })
+        promise(Box::pin(async move {
+            let opened = Self::open_with(options, on_event, merges).await;
+            opened.map(JsValue::from)
+        }))
     }
 
     /// The bucket's address.
@@ -304,12 +273,60 @@ impl Replica {
 }
 
 impl Replica {
+    async fn open_with(
+        options: Object,
+        on_event: Function,
+        merges: JsMerges,
+    ) -> Result<Self, JsValue> {
+        let text = |name: &str| {
+            let value = Reflect::get(&options, &name.into()).unwrap_or_default();
+            wasm_bindgen::JsCast::dyn_ref::<JsString>(&value).map(String::from)
+        };
+        let key = SecretKey::from_hex(&text("key").unwrap_or_default());
+        let key = key.map_err(|error| failure::error("bad-key", &error.to_string()))?;
+        let mut config = HttpHubConfig::new(text("hub").unwrap_or_default(), key.clone());
+        if Reflect::get(&options, &"plain".into()).is_ok_and(|plain| plain.is_truthy()) {
+            config.features = Features::Ignored;
+        }
+        if let Some(association) = text("association") {
+            let association = AssociationToken::parse(&association);
+            let bad = |error: &dyn std::fmt::Display| failure::error("bad-key", &error.to_string());
+            config.association = Some(association.map_err(|error| bad(&error))?);
+        }
+        let hub =
+            HttpHub::new(config).map_err(|error| failure::error("bad-hub", &error.to_string()))?;
+        let hub = Arc::new(hub);
+        let store = IndexedDb::open(&text("database").unwrap_or_default()).await;
+        let mut random = [0; 48];
+        getrandom::fill(&mut random)
+            .map_err(|error| failure::error("storage", &error.to_string()))?;
+        let parts = Parts {
+            store: Arc::new(store.map_err(|error| failure::of_store(&error))?),
+            hub: Arc::clone(&hub) as Arc<dyn pangaea::hub::Hub>,
+            time: Arc::new(BrowserTime),
+            key,
+            random,
+            merges: Arc::new(merges),
+        };
+        let replica = replica::Replica::open(parts).await;
+        let replica = replica.map_err(|error| failure::of_replica(&error))?;
+        let (address, device) = (replica.address().to_string(), replica.device().to_string());
+        let (calls, receiver) = mpsc::unbounded_channel();
+        let driver = Driver::new(replica, hub, on_event);
+        wasm_bindgen_futures::spawn_local(driver.run(receiver));
+        Ok(Self {
+            calls,
+            address,
+            device,
+        })
+    }
+
     /// Does something when it is its turn, and promises the result.
     fn ask(&self, work: impl FnOnce(&mut Driver) -> Work<'_> + 'static) -> Promise {
         self.queue(Box::new(work))
     }
 
-    /// Not generic, unlike its callers: what a promise needs is in the module once.
+    /// Not generic, unlike its callers.
     fn queue(&self, work: Box<dyn FnOnce(&mut Driver) -> Work<'_>>) -> Promise {
         let (reply, result) = oneshot::channel();
         let call: Call = Box::new(move |driver| {
@@ -320,12 +337,12 @@ impl Replica {
         });
         // A replica that was closed drops the call, and the reply with it.
         drop(self.calls.send(call));
-        wasm_bindgen_futures::future_to_promise(async {
+        promise(Box::pin(async {
             result.await.unwrap_or_else(|_| {
                 let message = "the replica was closed; open it again";
                 Err(failure::error("closed", message))
             })
-        })
+        }))
     }
 
     /// Asks for a value that is there at once.
@@ -344,4 +361,9 @@ impl Replica {
         // A closed replica has nothing to do.
         drop(self.calls.send(call));
     }
+}
+
+/// Not generic, so that what a promise needs is in the module once.
+fn promise(work: Work<'static>) -> Promise {
+    wasm_bindgen_futures::future_to_promise(work)
 }

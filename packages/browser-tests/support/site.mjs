@@ -26,6 +26,7 @@ const POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsa
 
 /** Serves the site; \`pages\` are more of them, by path: [type, text]. */
 export async function serveSite(pages = {}) {
+  const missing = new Set();
   const own = { '/': ['text/html', PAGE], '/sw.js': ['text/javascript', SERVICE_WORKER], ...pages };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
@@ -35,6 +36,10 @@ export async function serveSite(pages = {}) {
       return;
     }
     try {
+      if (missing.has(pathname)) {
+        site.missed += 1;
+        throw new Error('not now');
+      }
       const file = join(packages, normalize(pathname));
       const body = await readFile(file);
       response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' }).end(body);
@@ -44,12 +49,17 @@ export async function serveSite(pages = {}) {
   });
   const port = await freePort();
   await new Promise((listening) => server.listen(port, '127.0.0.1', listening));
-  return {
+  const site = {
     url: `http://127.0.0.1:${port}/`,
+    /** Paths that are not there for now. */
+    missing,
+    /** How often they were asked for. */
+    missed: 0,
     origin: `http://127.0.0.1:${port}`,
     close: () => {
       server.closeAllConnections();
       server.close();
     },
   };
+  return site;
 }

@@ -84,6 +84,29 @@ test('edits to different fields become one, in both browsers', async (t) => {
   }
 });
 
+test('what merges is loaded with the first merge; while it cannot be, both versions are kept and it is tried again', async (t) => {
+  const { hub, site, tabs } = await twoBrowsers(t, 'list.json', { milk: 1, bread: 1 });
+  const module = '/pangaea/wasm/pangaea_merges_bg.wasm';
+  site.missing.add(module);
+  await hub.stop();
+  await tabs[0].evaluate(() => bucket.put('list.json', { milk: 2, bread: 1 }));
+  await tabs[1].evaluate(() => bucket.put('list.json', { milk: 1, bread: 5 }));
+  await hub.start();
+  await eventually('the first of them is stored', async () => {
+    await Promise.all(tabs.map((tab) => tab.evaluate(() => bucket.sync())));
+    const waiting = await Promise.all(tabs.map((tab) => tab.evaluate(async () => (await bucket.status()).pending)));
+    return waiting.reduce((sum, one) => sum + one) === 1;
+  });
+  await eventually('it is asked for', () => site.missed > 0);
+  const lists = await Promise.all(tabs.map((tab) => tab.evaluate(async () => (await bucket.get('list.json')).json())));
+  assert.deepEqual(lists, [{ milk: 2, bread: 1 }, { milk: 1, bread: 5 }], 'each has its own');
+  site.missing.delete(module);
+  await settled(tabs);
+  for (const tab of tabs) {
+    assert.deepEqual(await tab.evaluate(async () => (await bucket.get('list.json')).json()), { milk: 2, bread: 5 });
+  }
+});
+
 /** Opens the bucket with a strategy of the application's own: the sum of what was added. */
 async function openWithCounter(tab, options) {
   await tab.evaluate(async (options) => {

@@ -24,7 +24,7 @@ listFiles();
 /** Copies the scripts that the entries need, and no others. */
 function copyLibrary() {
   const wanted = Object.values(ENTRIES).map((path) => join(library, relative('pangaea', path)));
-  wanted.push(join(library, 'wasm/pangaea_wasm_bg.wasm'));
+  wanted.push(join(library, 'wasm/pangaea_wasm_bg.wasm'), join(library, 'wasm/pangaea_merges_bg.wasm'));
   const seen = new Set();
   for (let file = wanted.pop(); file !== undefined; file = wanted.pop()) {
     if (seen.has(file)) {

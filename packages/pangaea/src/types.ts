@@ -23,7 +23,7 @@ export interface BucketOptions {
   plain?: boolean;
   /** False: the browser is not asked to keep the data for good. */
   persist?: boolean;
-  /** Where `pangaea_wasm_bg.wasm` is served, if not beside its script. */
+  /** Where `pangaea_wasm_bg.wasm` is served, if not beside its script. `pangaea_merges_bg.wasm` is looked for beside it. */
   wasm?: string | URL;
 }
 

@@ -16,6 +16,7 @@ use pangaea::body::Body;
 use pangaea::hub::http::Features;
 use pangaea::hub::http::HttpHub;
 use pangaea::hub::http::HttpHubConfig;
+use pangaea::replica::BuiltInMerges;
 use pangaea::replica::EditError;
 use pangaea::replica::Parts;
 use pangaea::replica::Replica;
@@ -141,7 +142,7 @@ impl Device {
             time: Arc::new(Watch { clock, ahead_ms }),
             key: key(),
             random,
-            merges: None,
+            merges: Arc::new(BuiltInMerges),
             mirror: None,
         };
         let replica = runtime.block_on(Replica::open(parts)).unwrap();

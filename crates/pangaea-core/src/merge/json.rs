@@ -33,18 +33,14 @@ use self::parse::Field;
 use self::parse::Kind;
 use self::parse::Node;
 use super::Merged;
-use super::Sides;
 use super::text;
 use super::three_way;
 
-pub(super) fn merge(sides: &Sides<'_>, keys: &[String]) -> Merged {
-    let Some(contents) = sides.mergeable() else {
-        return Merged::Whole;
-    };
+pub(super) fn merge(contents: [&[u8]; 3], keys: &[String]) -> Merged {
     let [base, winner, loser] = contents.map(Document::read);
     let (base, winner, loser) = match (base, winner, loser) {
         (Some(base), Some(winner), Some(loser)) => (base, winner, loser),
-        (_, None, None) => return text::merge(sides),
+        (_, None, None) => return text::merge(contents),
         (_, _, _) => return Merged::Whole,
     };
     let layout = three_way(&base.layout, &winner.layout, &loser.layout);

@@ -14,7 +14,6 @@
 mod json;
 #[cfg(test)]
 mod laws;
-mod opaque;
 mod text;
 
 use std::cmp::Ordering;
@@ -92,9 +91,24 @@ pub fn merge(
     ours: Input<'_>,
     theirs: Input<'_>,
 ) -> Outcome {
-    let undisputed = |side| Outcome {
-        content: Content::Side(side),
-        displaced: Displaced::Nothing,
+    match begin(strategy, base, ours, theirs) {
+        Begun::Decided(outcome) => outcome,
+        Begun::Open(sides) => sides.outcome(merge_contents(strategy, sides.contents())),
+    }
+}
+
+/// Merges as far as that can be done without looking into the contents.
+pub fn begin<'a>(
+    strategy: &Strategy,
+    base: Option<&'a [u8]>,
+    ours: Input<'a>,
+    theirs: Input<'a>,
+) -> Begun<'a> {
+    let undisputed = |side| {
+        Begun::Decided(Outcome {
+            content: Content::Side(side),
+            displaced: Displaced::Nothing,
+        })
     };
     if ours.bytes == theirs.bytes || base == Some(ours.bytes) {
         return undisputed(Side::Theirs);
@@ -103,24 +117,41 @@ pub fn merge(
         return undisputed(Side::Ours);
     }
     let sides = Sides::of(base, &ours, &theirs);
-    let merged = match strategy {
+    match strategy {
         Strategy::Latest => {
             let displaced = Displaced::ToHistory(sides.loser_side);
-            return Outcome {
+            Begun::Decided(Outcome {
                 content: Content::Side(sides.winner_side),
                 displaced,
-            };
+            })
         }
-        Strategy::KeepBoth | Strategy::Ask | Strategy::Other(_) => opaque::merge(),
-        Strategy::Text => text::merge(&sides),
-        Strategy::Json { keys } => json::merge(&sides, keys),
-    };
-    sides.outcome(merged)
+        Strategy::Text | Strategy::Json { .. } if sides.is_mergeable() => Begun::Open(sides),
+        // Where nothing is known of the contents, the winner's takes the path.
+        _ => Begun::Decided(sides.outcome(Merged::Whole)),
+    }
+}
+
+/// The part of a merge that looks into base, winner and loser, which [`Sides::outcome`] makes an
+/// outcome of. It is apart so that browsers load it when it is needed.
+pub fn merge_contents(strategy: &Strategy, contents: [&[u8]; 3]) -> Merged {
+    match strategy {
+        Strategy::Text => text::merge(contents),
+        Strategy::Json { keys } => json::merge(contents, keys),
+        Strategy::Latest | Strategy::KeepBoth | Strategy::Ask | Strategy::Other(_) => Merged::Whole,
+    }
+}
+
+/// A merge that was begun.
+pub enum Begun<'a> {
+    /// The contents need not be looked into.
+    Decided(Outcome),
+    /// [`merge_contents`] has to.
+    Open(Sides<'a>),
 }
 
 /// What a strategy makes of three contents, without knowing which side is whose.
-#[derive(Debug)]
-enum Merged {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merged {
     /// All changes of both sides found their place.
     Clean(Vec<u8>),
     /// In some places only the winner's change did.
@@ -130,7 +161,7 @@ enum Merged {
 }
 
 /// The contents of a merge by rank instead of by place, which is what makes merges symmetric.
-struct Sides<'a> {
+pub struct Sides<'a> {
     base: Option<&'a [u8]>,
     winner: &'a [u8],
     loser: &'a [u8],
@@ -155,14 +186,25 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// Returns base, winner and loser, if there is a base and none is too large to be merged.
-    fn mergeable(&self) -> Option<[&'a [u8]; 3]> {
-        let all = [self.base?, self.winner, self.loser];
-        let fits = |bytes: &&[u8]| u64::try_from(bytes.len()).is_ok_and(is_mergeable);
-        all.iter().all(fits).then_some(all)
+    /// Whether there is a base and nothing is too large to be merged.
+    fn is_mergeable(&self) -> bool {
+        let fits = |bytes: &[u8]| u64::try_from(bytes.len()).is_ok_and(is_mergeable);
+        self.base.is_some_and(fits) && fits(self.winner) && fits(self.loser)
     }
 
-    fn outcome(&self, merged: Merged) -> Outcome {
+    /// Returns base, winner and loser.
+    pub fn contents(&self) -> [&'a [u8]; 3] {
+        // What is merged has a base.
+        [self.base.unwrap_or_default(), self.winner, self.loser]
+    }
+
+    /// Returns which of the two sides is the winner.
+    pub fn winner(&self) -> Side {
+        self.winner_side
+    }
+
+    /// Returns what the file becomes, given what its contents were merged into.
+    pub fn outcome(&self, merged: Merged) -> Outcome {
         let (bytes, displaced) = match merged {
             Merged::Clean(bytes) => (bytes, Displaced::Nothing),
             Merged::Overlap(bytes) => (bytes, Displaced::ToCopy(self.loser_side)),

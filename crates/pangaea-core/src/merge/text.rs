@@ -37,13 +37,9 @@ use self::lines::NewlineAtEnd;
 use self::lines::Text;
 use self::lines::join;
 use super::Merged;
-use super::Sides;
 use super::three_way;
 
-pub(super) fn merge(sides: &Sides<'_>) -> Merged {
-    let Some(contents) = sides.mergeable() else {
-        return Merged::Whole;
-    };
+pub(super) fn merge(contents: [&[u8]; 3]) -> Merged {
     let [Some(base), Some(winner), Some(loser)] = contents.map(read) else {
         return Merged::Whole;
     };

@@ -55,6 +55,7 @@ mod tests {
     use super::*;
     use crate::hub::http::HttpHub;
     use crate::hub::http::HttpHubConfig;
+    use crate::replica::BuiltInMerges;
     use crate::replica::Parts;
     use crate::store::RowQuery;
     use crate::store::memory::MemoryStore;
@@ -81,7 +82,7 @@ mod tests {
             time: Arc::clone(time) as Arc<dyn Time>,
             key,
             random: [1; 48],
-            merges: None,
+            merges: Arc::new(BuiltInMerges),
             #[cfg(feature = "mirror")]
             mirror: None,
         };

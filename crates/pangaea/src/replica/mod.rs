@@ -47,9 +47,10 @@ pub use self::edit::EditError;
 pub use self::edit::EditedContent;
 #[cfg(feature = "mirror")]
 pub use self::folder::FolderReport;
-pub use self::merges::AppMerge;
 pub use self::merges::AppMerged;
+pub use self::merges::BuiltInMerges;
 pub use self::merges::MergeSides;
+pub use self::merges::Merges;
 pub use self::query::Conflict;
 pub use self::query::FileState;
 use crate::body::Body;
@@ -81,8 +82,8 @@ pub struct Parts {
     pub key: SecretKey,
     /// 48 random bytes: for a new device's id, a new bucket's identity, and jitter.
     pub random: [u8; 48],
-    /// The application's own ways to merge, if it has any.
-    pub merges: Option<Arc<dyn AppMerge>>,
+    /// How contents are merged.
+    pub merges: Arc<dyn Merges>,
     /// The folder to mirror, if any.
     #[cfg(feature = "mirror")]
     pub mirror: Option<Arc<Mirror>>,

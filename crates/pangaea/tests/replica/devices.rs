@@ -11,6 +11,7 @@ use pangaea::hub::http::HttpHub;
 use pangaea::hub::http::HttpHubConfig;
 use pangaea::mirror::Mirror;
 use pangaea::mirror::MirrorOptions;
+use pangaea::replica::BuiltInMerges;
 use pangaea::replica::Parts;
 use pangaea::replica::Replica;
 use pangaea::replica::RoundEnd;
@@ -108,7 +109,7 @@ fn parts(state: &Path, hub_url: &str, mirror: Option<Arc<Mirror>>) -> Parts {
         time: Arc::new(SystemTime),
         key,
         random,
-        merges: None,
+        merges: Arc::new(BuiltInMerges),
         mirror,
     }
 }

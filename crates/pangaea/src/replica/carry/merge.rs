@@ -19,6 +19,7 @@ use pangaea_core::io::Side;
 #[cfg(feature = "native")]
 use pangaea_core::media::is_mergeable;
 use pangaea_core::merge;
+use pangaea_core::merge::Begun;
 use pangaea_core::policy::Strategy;
 use pangaea_core::state::LocalFile;
 use pangaea_core::version::ContentHash;
@@ -59,10 +60,8 @@ impl Carrier {
                     Some(AppMerged::NotNow) => return Err(app_is_away()),
                     Some(AppMerged::Content(bytes)) => self.keep_content(path, bytes),
                     Some(AppMerged::KeepBoth) | None => {
-                        let input = |bytes, version| merge::Input { bytes, version };
-                        let (ours, theirs) = (input(&a, versions.0), input(&b, versions.1));
-                        let outcome = merge::merge(strategy, base.as_deref(), ours, theirs);
-                        self.keep_outcome(path, &outcome)
+                        let merged = self.merge_built_in(strategy, &base, (&a, &b), versions);
+                        self.keep_outcome(path, &merged.await?)
                     }
                 }
             }
@@ -97,7 +96,7 @@ impl Carrier {
         (ours, theirs): (&Bytes, &Bytes),
         versions: (VersionId, VersionId),
     ) -> Option<AppMerged> {
-        let (Strategy::Other(name), Some(merges)) = (strategy, &self.merges) else {
+        let Strategy::Other(name) = strategy else {
             return None;
         };
         let (a, b) = if versions.0 < versions.1 {
@@ -110,7 +109,34 @@ impl Carrier {
             a: a.clone(),
             b: b.clone(),
         };
-        Some(merges.merge(name, path, sides).await)
+        Some(self.merges.by_app(name, path, sides).await)
+    }
+
+    async fn merge_built_in(
+        &self,
+        strategy: &Strategy,
+        base: &Option<Bytes>,
+        (ours, theirs): (&Bytes, &Bytes),
+        versions: (VersionId, VersionId),
+    ) -> Result<merge::Outcome, Failure> {
+        let input = |bytes, version| merge::Input { bytes, version };
+        let inputs = (input(ours, versions.0), input(theirs, versions.1));
+        let open = match merge::begin(strategy, base.as_deref(), inputs.0, inputs.1) {
+            Begun::Decided(outcome) => return Ok(outcome),
+            Begun::Open(open) => open,
+        };
+        let (winner, loser) = match open.winner() {
+            Side::Ours => (ours, theirs),
+            Side::Theirs => (theirs, ours),
+        };
+        let sides = MergeSides {
+            base: base.clone(),
+            a: loser.clone(),
+            b: winner.clone(),
+        };
+        let merged = self.merges.built_in(strategy, sides).await;
+        let merged = merged.ok_or_else(merges_are_away)?;
+        Ok(open.outcome(merged))
     }
 
     fn keep_outcome(&self, path: &FilePath, outcome: &merge::Outcome) -> Merged {
@@ -143,6 +169,13 @@ impl Carrier {
 fn app_is_away() -> Failure {
     Failure::Busy {
         message: "the application that merges this file is not there; it is asked again".to_owned(),
+    }
+}
+
+fn merges_are_away() -> Failure {
+    Failure::Busy {
+        message: "the part of Pangaea that merges could not be loaded; it is tried again"
+            .to_owned(),
     }
 }
 

@@ -30,7 +30,7 @@ use pangaea_core::state::LocalFile;
 use pangaea_core::state::ProblemKind;
 use pangaea_core::version::ContentHash;
 
-use super::AppMerge;
+use super::Merges;
 use super::Parts;
 use crate::body::Body;
 use crate::hub::Hub;
@@ -101,7 +101,7 @@ pub(super) struct Carrier {
     wrapper: Arc<Wrapper>,
     #[cfg(feature = "mirror")]
     mirror: Option<Arc<Mirror>>,
-    merges: Option<Arc<dyn AppMerge>>,
+    merges: Arc<dyn Merges>,
     policy: Mutex<Policy>,
     /// Content that was fetched or merged and is not in place yet, by the path that it is for.
     fetched: Mutex<BTreeMap<FilePath, Vec<(ContentHash, Body)>>>,
