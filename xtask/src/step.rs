@@ -10,8 +10,6 @@ pub enum Outcome {
     Passed,
     /// The step could not be done here, for this reason, and that is not an error.
     NotChecked(String),
-    /// The step looks for what nobody knows yet, and this is what it found: not a fault of the change that is tested.
-    Found(String),
 }
 
 /// Runs steps and keeps what came of them.
@@ -36,7 +34,6 @@ impl Steps {
         match &result {
             Ok(Outcome::Passed) => {}
             Ok(Outcome::NotChecked(reason)) => println!("note: {name}: not checked: {reason}"),
-            Ok(Outcome::Found(what)) => println!("note: {name}: {what}"),
             Err(error) => println!("error: step {name}: {error:#}"),
         }
         self.rows.push(Row { name, took, result });
@@ -49,7 +46,6 @@ impl Steps {
             let outcome = match &row.result {
                 Ok(Outcome::Passed) => "passed",
                 Ok(Outcome::NotChecked(_)) => "not checked here, see the note above",
-                Ok(Outcome::Found(_)) => "found something, see the note above",
                 Err(_) => "FAILED",
             };
             println!(
