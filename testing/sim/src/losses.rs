@@ -44,7 +44,7 @@ impl World {
     }
 
     /// A device sends anew what it has no answer for, and what was there and was deleted since without a
-    /// trace.
+    /// trace. Or it makes a file anew that was deleted so, and knows nothing of what was there last.
     pub(crate) fn note_resent(&mut self, call: &Call) {
         if let Call::Put {
             path,
@@ -55,9 +55,16 @@ impl World {
             && self.hub.object(path).is_none()
         {
             let past = self.hub.past(path).iter();
-            let mut past = past.filter_map(|was| was.object.as_ref());
-            if past.any(|object| version_of(object) == header.version) {
+            let mut past = past.filter_map(|was| was.object.as_ref()).map(version_of);
+            if past.any(|version| version == header.version) {
                 self.note_unheard(path, header.version.device);
+                return;
+            }
+            let past = self.hub.past(path).iter().rev();
+            let last = past.filter_map(|was| was.object.as_ref()).next();
+            if last.is_some_and(|it| !header.ancestors.contains(&version_of(it))) {
+                let lines = self.lines_of_others(path, header.version.device);
+                self.oracle.note_unheard(path, lines);
             }
         }
     }
@@ -65,13 +72,17 @@ impl World {
     /// An earlier version is at a path again. Who has not heard that the file was deleted, and hears of
     /// this instead, keeps what it has.
     fn note_unheard(&mut self, path: &FilePath, author: DeviceId) {
+        let lines = self.lines_of_others(path, author);
+        self.oracle.note_untraced(path, lines);
+    }
+
+    /// All lines that others than this device have at a path.
+    fn lines_of_others(&self, path: &FilePath, author: DeviceId) -> BTreeSet<Token> {
         let others = self.devices.iter().filter(|device| device.id() != author);
         let kept = others.flat_map(|device| device.on_disk().filter(|(at, _)| *at == path));
-        let lines: Vec<_> = kept
-            .filter_map(|(_, content)| self.contents.get(&content))
+        kept.filter_map(|(_, content)| self.contents.get(&content))
             .flat_map(|bytes| tokens(bytes))
-            .collect();
-        self.oracle.note_untraced(path, lines);
+            .collect()
     }
 
     /// Whether a device still has all that it ever knew, and tells: then it undoes late duplicates of

@@ -86,7 +86,8 @@ pub enum Excuse {
     Doubtful,
     /// A line came back that a delete took away, of which nothing is left on the hub, before the author
     /// of what it deleted had an answer; or before somebody heard of it who then found there what came a
-    /// second time: a late duplicate, or what its author had no answer for.
+    /// second time: a late duplicate, or what its author had no answer for; or a file that was made anew by who
+    /// knew nothing of the old one, and was emptied or deleted by who knew both.
     Untraced,
     /// A line came back of what a device had when it heard of a successor that is older by the clock of
     /// who made it, and came after what a stock program wrote in between: nothing tells that this was in between.
@@ -158,6 +159,7 @@ pub struct Oracle {
     wiped: BTreeMap<Token, Excuse>,
     revived: BTreeSet<FilePath>,
     untraced: BTreeMap<FilePath, BTreeSet<Token>>,
+    unheard: BTreeMap<FilePath, BTreeSet<Token>>,
     backdated: BTreeMap<FilePath, BTreeSet<Token>>,
     rewound: BTreeSet<FilePath>,
     phantoms: u32,
@@ -263,6 +265,11 @@ impl Oracle {
         if lines.peek().is_some() {
             self.untraced.entry(path.clone()).or_default().extend(lines);
         }
+    }
+
+    /// Who has these lines has not heard that the file was deleted, and hears of another one instead.
+    pub fn note_unheard(&mut self, path: &FilePath, lines: impl IntoIterator<Item = Token>) {
+        self.unheard.entry(path.clone()).or_default().extend(lines);
     }
 
     /// What a device has at this path is kept beside a successor of it that looks older.
@@ -404,6 +411,7 @@ impl Oracle {
                 }
                 let crossed = others.clone().any(|(_, keeper)| !keeper.past.contains(id));
                 let untraced = self.untraced.get(path);
+                let unheard = self.unheard.get(path);
                 let backdated = self.backdated.get(path);
                 let excuse = if edit.sight == Sight::Unrecorded {
                     Excuse::Unrecorded
@@ -417,6 +425,8 @@ impl Oracle {
                     Excuse::Backdated
                 } else if self.is_doubtful((*id, edit), *token) {
                     Excuse::Doubtful
+                } else if edit.kept.is_empty() && unheard.is_some_and(|it| it.contains(token)) {
+                    Excuse::Untraced
                 } else {
                     return Err(format!(
                         "I-2: line {token} came back to {path} after edit {id}"
