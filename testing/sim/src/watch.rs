@@ -62,11 +62,20 @@ impl World {
                 let told = |broken| format!("I-5: device {number}: {broken}");
                 check_forward(device, path, to.as_ref(), &self.hub).map_err(told)?;
                 if let Err(broken) = self.check_own(number, path, to.as_ref()) {
-                    // A crash took the memory of it, and an edit came before the next look at the folder.
-                    if device.sight(path) == Sight::Recorded {
-                        return Err(told(broken));
-                    }
-                    self.oracle.excuse(Excuse::Unrecorded);
+                    // A crash took the memory of it, and an edit came before the next look at the folder. Or
+                    // it comes once more to a hub that was set back to what it was made from.
+                    let base = device.engine.entry(path).and_then(|it| it.base.version());
+                    let is_after =
+                        |it: &LocalFile| base.is_some_and(|base| it.ancestors.contains(&base));
+                    let is_set_back = self.oracle.is_rewound(root(path.as_str()));
+                    let excuse = match device.sight(path) {
+                        Sight::Unrecorded => Excuse::Unrecorded,
+                        Sight::Recorded if is_set_back && to.as_ref().is_some_and(is_after) => {
+                            Excuse::Revived
+                        }
+                        Sight::Recorded => return Err(told(broken)),
+                    };
+                    self.oracle.excuse(excuse);
                 }
             }
             Request::Sweep { path, .. } => self
