@@ -16,6 +16,8 @@ const OWNER = "owner";
 const OPENINGS_MAX = 1_000;
 /** After so long without another one, appended transactions are brought to their stores. */
 const APPLY_AFTER_MS = 1_000;
+/** After that failed, it is tried again later and later, up to this. */
+const APPLY_PAUSE_MS_MAX = 60_000;
 /** So many bytes are appended before that is begun at once; with four times as many, writing waits for it. */
 const APPENDED_BYTES_MAX = 8 * 1024 * 1024;
 /** What a row takes beside its content. */
@@ -30,11 +32,12 @@ export class Database {
     database.name = name;
     await database.connect();
     const found = await database.transact(["redo", "meta", "fences"], "readwrite", take_over);
-    Object.assign(database, { number: found.number, sequence: found.sequence, counters: found.owner.counters });
+    Object.assign(database, { owner: found.owner, sequence: found.sequence, counters: found.owner.counters });
     database.last = Promise.resolve();
     database.appended = [];
     database.contents = new Map();
     database.bytes = 0;
+    database.pause_ms = APPLY_AFTER_MS;
     for (const [at, record] of found.records.entries()) {
       if (!record.is_opening) database.keep(found.keys[at], record);
     }
@@ -44,12 +47,22 @@ export class Database {
 
   async connect() {
     const request = indexedDB.open(this.name, FORMAT);
-    request.onupgradeneeded = () => upgrade(request.result);
+    let is_gone = false;
+    request.onupgradeneeded = () => {
+      // The browser, or the person, has deleted what was opened: what is known of it here is no start for a new one.
+      is_gone = this.owner !== undefined;
+      if (is_gone) request.transaction.abort();
+      else upgrade(request.result);
+    };
     this.connection = await new Promise((resolve, reject) => {
       request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
+      request.onerror = () => reject(is_gone ? overtaken() : request.error);
       request.onblocked = () => reject(named("InUse", "another page keeps an older version of the database open"));
     });
+    if (this.is_closed) {
+      this.connection.close();
+      throw overtaken();
+    }
     const connection = this.connection;
     const forget = () => {
       if (this.connection === connection) this.connection = undefined;
@@ -61,12 +74,23 @@ export class Database {
     };
   }
 
+  /** Connects again, to what was opened before and to nothing that has been made in its place. */
+  async reconnect() {
+    await this.connect();
+    const found = await run(this.connection, ["meta"], "readonly", (transaction) => {
+      const result = {};
+      transaction.objectStore("meta").get(OWNER).onsuccess = (event) => (result.owner = event.target.result);
+      return result;
+    });
+    if (found.owner?.id !== this.owner.id) throw overtaken();
+  }
+
   /** Runs one transaction. If the connection was lost, as iOS does to pages that slept, opens a new one and tries once more. */
   async transact(stores, mode, work) {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        if (this.is_closed) throw named("InUse", "the database was closed");
-        if (!this.connection) await this.connect();
+        if (this.is_closed) throw overtaken();
+        if (!this.connection) await this.reconnect();
         return await run(this.connection, stores, mode, work);
       } catch (error) {
         const lost = error?.name === "InvalidStateError" || error?.name === "UnknownError";
@@ -102,7 +126,7 @@ export class Database {
 
   /** Writes everything or nothing, and once. Lists hold keys and values in turn; a value that is null removes its key. */
   commit(rows) {
-    const record = { by: this.number };
+    const record = { by: this.owner.id };
     for (const [name, value] of Object.entries(rows)) {
       if (value !== undefined && value.length > 0) record[name] = value;
     }
@@ -117,9 +141,11 @@ export class Database {
   }
 
   async append(record) {
-    if (this.bytes > 4 * APPENDED_BYTES_MAX) await this.apply();
+    // If that fails, this one may still find room.
+    if (this.bytes > 4 * APPENDED_BYTES_MAX) await this.apply().catch(() => undefined);
     const key = this.sequence + 1;
-    let is_repeated = false;
+    let is_repeated = this.doubtful === key;
+    this.doubtful = key;
     await this.transact(["redo"], "readwrite", (transaction) => {
       const redo = transaction.objectStore("redo");
       const result = {};
@@ -132,7 +158,7 @@ export class Database {
         add();
       } else {
         // It may have been made, and only the answer was lost with the connection.
-        redo.get(key).onsuccess = (event) => event.target.result?.by === this.number || add();
+        redo.get(key).onsuccess = (event) => event.target.result?.by === this.owner.id || add();
       }
       return result;
     });
@@ -151,18 +177,33 @@ export class Database {
   apply_later() {
     clearTimeout(this.timer);
     if (this.appended.length === 0 || this.applying || this.is_closed) return;
-    const pause_ms = this.bytes > APPENDED_BYTES_MAX ? 0 : APPLY_AFTER_MS;
-    // What fails is still appended, and tried again with the next transaction.
+    const is_much = this.bytes > APPENDED_BYTES_MAX && this.pause_ms === APPLY_AFTER_MS;
+    const pause_ms = is_much ? 0 : this.pause_ms;
+    // What fails is still appended, and tried again.
     this.timer = setTimeout(() => this.apply().catch(() => undefined), pause_ms);
   }
 
   /** Brings all that was appended to its stores. */
   apply() {
-    this.applying ??= this.apply_all().finally(() => {
-      this.applying = undefined;
-      this.apply_later();
-    });
+    this.applying ??= this.apply_all()
+      .then(
+        () => (this.pause_ms = APPLY_AFTER_MS),
+        (error) => {
+          this.pause_ms = Math.min(2 * this.pause_ms, APPLY_PAUSE_MS_MAX);
+          throw error;
+        },
+      )
+      .finally(() => {
+        this.applying = undefined;
+        this.apply_later();
+      });
     return this.applying;
+  }
+
+  /** Until all that was appended before now is in its stores: one that is under way may have begun without the last of it. */
+  async settle() {
+    const last = this.sequence;
+    while (this.appended.length > 0 && this.appended[0].key <= last) await this.apply();
   }
 
   async apply_all() {
@@ -173,7 +214,7 @@ export class Database {
       const some = rows.slice(at, at + CHUNK);
       // Only with the last ones the counters: until then everything is done again after a crash, which changes nothing.
       if (at + CHUNK >= rows.length) {
-        some.push(["meta", OWNER, { number: this.number, sequence: taken.at(-1).key, counters: this.counters }]);
+        some.push(["meta", OWNER, { ...this.owner, sequence: taken.at(-1).key, counters: this.counters }]);
       }
       await this.fenced(some.map(([store]) => store), (transaction) => {
         for (const [store, key, row] of some) {
@@ -199,9 +240,13 @@ export class Database {
     return this.transact(["fences", ...new Set(stores)], "readwrite", (transaction) => {
       const result = {};
       const fences = transaction.objectStore("fences");
-      fences.add(0, this.number).onerror = (event) => taken(event, result);
-      fences.delete(this.number);
-      work(transaction);
+      const pass = fences.add(0, this.owner.number);
+      pass.onerror = (event) => taken(event, result);
+      // Not before: after a commit() browsers differ in what one failed request does to the others.
+      pass.onsuccess = () => {
+        fences.delete(this.owner.number);
+        work(transaction);
+      };
       return result;
     });
   }
@@ -228,7 +273,7 @@ export class Database {
 
   /** Rows of history, newest first. */
   async history(path, limit) {
-    await this.apply();
+    await this.settle();
     return this.transact(["history"], "readonly", (transaction) => {
       const store = transaction.objectStore("history");
       const source = path === undefined ? store : store.index("path");
@@ -246,7 +291,7 @@ export class Database {
 
   /** Rows of the log, newest first. A record has those of one transaction. */
   async log(path, limit) {
-    await this.apply();
+    await this.settle();
     return this.transact(["log"], "readonly", (transaction) => {
       const rows = [];
       newest_first(transaction.objectStore("log"), (cursor) => {
@@ -280,10 +325,15 @@ export class Database {
   collect(keep) {
     return this.clean(["entries", "history", "contents"], (transaction) => {
       const named = new Set(keep);
+      const name = { entry: (row) => row?.contents.forEach((hash) => named.add(hash)), history: (row) => named.add(row.content) };
+      for (const { record } of this.appended) {
+        each(record.entries, (_, row) => name.entry(row));
+        record.history?.forEach(name.history);
+      }
       transaction.objectStore("entries").getAll().onsuccess = (event) => {
-        for (const row of event.target.result) row.contents.forEach((hash) => named.add(hash));
+        event.target.result.forEach(name.entry);
         transaction.objectStore("history").getAll().onsuccess = (event) => {
-          for (const row of event.target.result) named.add(row.content);
+          event.target.result.forEach(name.history);
           const contents = transaction.objectStore("contents");
           contents.getAllKeys().onsuccess = (event) => {
             for (const hash of event.target.result) if (!named.has(hash)) contents.delete(hash);
@@ -296,7 +346,8 @@ export class Database {
   /** Goes through whole stores, with nothing written meanwhile. */
   clean(stores, work) {
     return this.in_turn(async () => {
-      await this.apply();
+      // Without room for that there is all the more to clean.
+      await this.settle().catch(() => undefined);
       await this.fenced(stores, work);
     });
   }
@@ -323,22 +374,25 @@ function take_over(transaction) {
   redo.getAll().onsuccess = (event) => {
     found.records = event.target.result;
     const before = found.owner.number;
-    found.number = before + 1;
+    found.owner = { ...found.owner, number: before + 1, id: crypto.randomUUID() };
     found.sequence = Math.max(found.owner.sequence, found.keys.at(-1) ?? 0) + 1;
-    meta.put({ ...found.owner, number: found.number }, OWNER);
+    meta.put(found.owner, OWNER);
     fences.put(0, before);
     fences.delete(IDBKeyRange.upperBound(before - OPENINGS_MAX));
-    redo.add({ by: found.number, is_opening: true }, found.sequence);
+    redo.add({ by: found.owner.id, is_opening: true }, found.sequence);
     const openings = found.keys.filter((_, at) => found.records[at].is_opening);
     for (const key of openings.slice(0, -OPENINGS_MAX)) redo.delete(key);
-    transaction.commit();
   };
   return found;
 }
 
 /** A row that only this one adds is there: another one has opened the database. */
 function taken(event, result) {
-  if (event.target.error?.name === "ConstraintError") result.failure = named("InUse", "the replica was opened by another page");
+  if (event.target.error?.name === "ConstraintError") result.failure = overtaken();
+}
+
+function overtaken() {
+  return named("InUse", "the replica was opened by another page");
 }
 
 /** Runs `work` in a transaction; what it returned is filled by then. A `failure` in it is thrown. */
@@ -346,7 +400,14 @@ function run(connection, stores, mode, work) {
   return new Promise((resolve, reject) => {
     const transaction = connection.transaction(stores, mode, { durability: "relaxed" });
     const result = work(transaction);
-    transaction.oncomplete = () => resolve(result);
+    // A request that fails after commit() ends the transaction in some browsers, and not in others.
+    let failed;
+    transaction.onerror = (event) => (failed ??= event.target.error);
+    transaction.oncomplete = () => {
+      const failure = result?.failure ?? failed;
+      if (failure) reject(failure);
+      else resolve(result);
+    };
     transaction.onabort = () => reject(result?.failure ?? transaction.error ?? named("AbortError", "the transaction was ended"));
   });
 }

@@ -109,3 +109,38 @@ test('what was appended is brought to its stores, by its own owner or by the nex
     end: { texts: ['second'], appended: 0 },
   });
 });
+
+test('content that only appended rows name is not taken for garbage', async (t) => {
+  const tab = await open(t);
+  const found = await tab.evaluate(async () => {
+    const database = await Database.open('garbage');
+    await write(database, 'a', '1');
+    const applying = database.apply();
+    await database.put_content('large', new Uint8Array([1, 2]));
+    await database.put_content('unnamed', new Uint8Array([3]));
+    const entries = ['file', { record: new Uint8Array(), contents: ['large'] }];
+    await database.commit({ contents: [], entries, history: [], log: [], stamps: [], settings: [] });
+    await database.collect([]);
+    await applying;
+    return [[...(await database.content('large'))], await database.content('unnamed')];
+  });
+  assert.deepEqual(found, [[1, 2], undefined]);
+});
+
+test('a database that was deleted, or made anew by another one, is not written to', async (t) => {
+  const tab = await open(t);
+  const found = await tab.evaluate(async () => {
+    const remove = (name) => new Promise((resolve, reject) => {
+      Object.assign(indexedDB.deleteDatabase(name), { onsuccess: resolve, onerror: reject });
+    });
+    const failure = (database) => write(database, 'a', '2').then(() => 'written', ({ name }) => name);
+    const database = await Database.open('deleted');
+    await write(database, 'a', '1');
+    await remove('deleted');
+    const deleted = await failure(database);
+    const made = (await indexedDB.databases()).some(({ name }) => name === 'deleted');
+    const next = await Database.open('deleted');
+    return [deleted, made, await failure(database), await texts(next)];
+  });
+  assert.deepEqual(found, ['InUse', false, 'InUse', []]);
+});

@@ -3,6 +3,7 @@
 import { PangaeaError } from "./errors.js";
 import type { Stop } from "./events.js";
 import type { Session } from "./session.js";
+import type { FileInfo } from "./wasm.js";
 
 /**
  * Resolves when the hub has what was put to `path` last, there or in the copy that a conflict made of it.
@@ -12,6 +13,7 @@ import type { Session } from "./session.js";
 export function accepted(session: Session, path: string): Promise<void> {
   const stops: Stop[] = [];
   const paths = new Set([path]);
+  const made = new Set<string>();
   const ended = new Promise<void>((resolve, reject) => {
     let isLooking = false;
     let lookAgain = false;
@@ -24,7 +26,7 @@ export function accepted(session: Session, path: string): Promise<void> {
       try {
         while (lookAgain) {
           lookAgain = false;
-          if (await areStored(session, path, paths)) {
+          if (await areStored(session, path, paths, made)) {
             resolve();
             return;
           }
@@ -40,6 +42,12 @@ export function accepted(session: Session, path: string): Promise<void> {
     stops.push(
       listeners.add("stored", mine),
       listeners.add("change", mine),
+      listeners.add("conflict", (conflict) => {
+        if (conflict.path === path && conflict.copy !== undefined) {
+          made.add(conflict.copy);
+          void look();
+        }
+      }),
       listeners.add("problem", (problem) => void (problem.kind === "parked" && mine(problem))),
       listeners.add("quiet", () => void look()),
       // What was told while there was no host was not heard.
@@ -51,15 +59,19 @@ export function accepted(session: Session, path: string): Promise<void> {
   return ended.finally(() => stops.forEach((stop) => stop()));
 }
 
-/** Tells whether the hub has a path, and the copies that keep what could not be made one with it: they join `paths`. */
-async function areStored(session: Session, path: string, paths: Set<string>): Promise<boolean> {
-  if (!(await isStored(session, path))) {
+/**
+ * Tells whether the hub has a path, and the copies that keep what could not be made one with it: they join `paths`. An older
+ * copy that the hub refuses is another matter than what was put now; those in `made` are not older.
+ */
+async function areStored(session: Session, path: string, paths: Set<string>, made: ReadonlySet<string>): Promise<boolean> {
+  if (!isSettled(await find(session, path))) {
     return false;
   }
-  for (const conflict of await session.call("conflicts")) {
-    if (conflict.path === path && conflict.copy !== undefined) {
-      paths.add(conflict.copy);
-      if (!(await isStored(session, conflict.copy))) {
+  for (const { path: main, copy } of await session.call("conflicts")) {
+    if (main === path && copy !== undefined) {
+      paths.add(copy);
+      const info = await find(session, copy);
+      if ((info?.state !== "parked" || made.has(copy)) && !isSettled(info)) {
         return false;
       }
     }
@@ -67,12 +79,15 @@ async function areStored(session: Session, path: string, paths: Set<string>): Pr
   return true;
 }
 
-async function isStored(session: Session, path: string): Promise<boolean> {
+async function find(session: Session, path: string): Promise<FileInfo | undefined> {
   const there = (await session.call("list", path)).find((file) => file.path === path);
   // What was deleted is not in the list; it is unsent until the hub knows.
-  const info = there ?? (await session.call("unsent")).find((file) => file.path === path);
+  return there ?? (await session.call("unsent")).find((file) => file.path === path);
+}
+
+function isSettled(info: FileInfo | undefined): boolean {
   if (info?.state === "parked") {
-    throw new PangaeaError("refused", info.problem?.message ?? `the hub refuses ${path}; it is kept on this device`);
+    throw new PangaeaError("refused", info.problem?.message ?? `the hub refuses ${info.path}; it is kept on this device`);
   }
   return info === undefined || info.state === "stored";
 }

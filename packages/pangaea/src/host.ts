@@ -49,6 +49,8 @@ export class Host {
   #edits: ReturnType<typeof setTimeout> | undefined;
   readonly #gone = new AbortController();
   #listeners: ((event: ReplicaEvent) => void)[] = [];
+  /** Whether another page than the own one has been heard of. */
+  #hasOthers = false;
   #untold: ReplicaEvent[] = [];
   #telling: ReturnType<typeof setTimeout> | undefined;
 
@@ -211,6 +213,9 @@ export class Host {
   }
 
   #heard(message: Message): void {
+    if ("from" in message && !this.#options.id.startsWith(message.from)) {
+      this.#hasOthers = true;
+    }
     if (message.type === "who") {
       this.#introduce();
     } else if (message.type === "call") {
@@ -256,6 +261,7 @@ export class Host {
     if (!(thrown instanceof WebAssembly.RuntimeError) || this.#place.crash === undefined) {
       return false;
     }
+    this.#tellAll();
     this.#place.crash(thrown);
     return true;
   }
@@ -297,6 +303,7 @@ export class Host {
     for (const { path } of edits) {
       this.#tellEvent({ kind: "changed", path });
     }
+    this.#tellOthers();
     return versions;
   }
 
@@ -304,6 +311,7 @@ export class Host {
     const restored = await replica.restore(path, version);
     this.#soon();
     this.#tellEvent({ kind: "changed", path });
+    this.#tellOthers();
     return restored;
   }
 
@@ -334,6 +342,13 @@ export class Host {
       // "in-use": another one has taken over, and this one waits for its next turn. Otherwise the store is opened again.
       this.#pause_ms = event.code === "in-use" ? 0 : REOPEN_MS;
       this.#stop();
+    }
+  }
+
+  /** Before a page hears that its edit is made: it may go at once, and this host with it. */
+  #tellOthers(): void {
+    if (this.#hasOthers) {
+      this.#tellAll();
     }
   }
 
