@@ -77,12 +77,16 @@ export class Database {
   /** Connects again, to what was opened before and to nothing that has been made in its place. */
   async reconnect() {
     await this.connect();
+    if (this.owner === undefined) return;
     const found = await run(this.connection, ["meta"], "readonly", (transaction) => {
       const result = {};
       transaction.objectStore("meta").get(OWNER).onsuccess = (event) => (result.owner = event.target.result);
       return result;
     });
-    if (found.owner?.id !== this.owner.id) throw overtaken();
+    if (found.owner?.id !== this.owner.id) {
+      this.close();
+      throw overtaken();
+    }
   }
 
   /** Runs one transaction. If the connection was lost, as iOS does to pages that slept, opens a new one and tries once more. */

@@ -7,8 +7,8 @@ import initMerges, { merge as mergeContents } from "../wasm/pangaea_merges.js";
 
 import type { MergeInput, OpenOptions, OpenReplica, Replica, ReplicaEvent } from "./wasm.js";
 
-let loaded: Promise<unknown> | undefined;
-let mergesLoaded: Promise<unknown> | undefined;
+const loadModule = loader(init as Init);
+const loadMerges = loader(initMerges as Init);
 
 /** Contents that are to be made one: JSON if there are keys, and else text. */
 interface BuiltInMergeInput {
@@ -26,16 +26,11 @@ interface BuiltInMergeInput {
  * @param address Where the module is, if it does not lie beside its script.
  */
 export async function loadEngine(address?: string): Promise<OpenReplica> {
-  loaded ??= init(address === undefined ? undefined : { module_or_path: address });
-  try {
-    await loaded;
-  } catch (thrown) {
-    // The next attempt may have a network.
-    loaded = undefined;
-    throw thrown;
-  }
+  await loadModule(address);
+  // The merges lie beside the module. A replica asks again later when they cannot be loaded.
+  const beside = address === undefined ? undefined : new URL("pangaea_merges_bg.wasm", new URL(address, globalThis.location.href)).href;
   const mergeBuiltIn = async ({ keys, base, a, b }: BuiltInMergeInput): Promise<unknown> => {
-    await loadMerges(address);
+    await loadMerges(beside);
     return mergeContents(keys, base, b, a);
   };
   return (
@@ -45,14 +40,19 @@ export async function loadEngine(address?: string): Promise<OpenReplica> {
   ) => Module.open(options, onEvent, merge, mergeBuiltIn) as Promise<Replica>;
 }
 
-/** Loads the merges, which lie beside the module. A replica asks again later when that fails. */
-async function loadMerges(address?: string): Promise<void> {
-  const beside = address === undefined ? undefined : new URL("pangaea_merges_bg.wasm", new URL(address, globalThis.location.href));
-  mergesLoaded ??= initMerges(beside === undefined ? undefined : { module_or_path: beside });
-  try {
-    await mergesLoaded;
-  } catch (thrown) {
-    mergesLoaded = undefined;
-    throw thrown;
-  }
+/** What a generated script begins with: it fetches its module and starts it. */
+type Init = (from?: { module_or_path: string }) => Promise<unknown>;
+
+/** Loads a module once. An attempt that fails is not the last: the next one may have a network. */
+function loader(init: Init): (address?: string) => Promise<void> {
+  let loaded: Promise<unknown> | undefined;
+  return async (address) => {
+    loaded ??= init(address === undefined ? undefined : { module_or_path: address });
+    try {
+      await loaded;
+    } catch (thrown) {
+      loaded = undefined;
+      throw thrown;
+    }
+  };
 }
