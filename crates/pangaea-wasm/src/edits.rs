@@ -13,12 +13,13 @@ use pangaea_core::policy::Encryption;
 use pangaea_core::state::ContentKind;
 use pangaea_core::state::FormatWish;
 use pangaea_core::state::Signing;
+use pangaea_core::version::VersionId;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 
 use crate::failure::error;
 
-/// Reads a list of `{path, content?, type?, format?}`; without content it is a delete.
+/// Reads a list of `{path, content?, type?, format?, after?}`; without content it is a delete.
 pub(crate) fn read(list: &JsValue) -> Result<Vec<Edit>, JsValue> {
     let list: &Array = list
         .dyn_ref()
@@ -30,10 +31,18 @@ pub(crate) fn path(text: &str) -> Result<FilePath, JsValue> {
     FilePath::parse(text).map_err(|failure| error("bad-path", &format!("{text}: {failure}")))
 }
 
+pub(crate) fn version(text: &str) -> Result<VersionId, JsValue> {
+    text.parse()
+        .map_err(|_| error("not-kept", "this is not the name of a version"))
+}
+
 fn read_one(edit: &JsValue) -> Result<Edit, JsValue> {
     let field = |name: &str| Reflect::get(edit, &name.into()).unwrap_or_default();
     let text = |name: &str| field(name).dyn_ref::<JsString>().map(String::from);
     let path = path(&text("path").unwrap_or_default())?;
+    let after = text("after")
+        .map(|version| self::version(&version))
+        .transpose()?;
     let Some(content) = field("content")
         .dyn_ref::<Uint8Array>()
         .map(Uint8Array::to_vec)
@@ -41,6 +50,7 @@ fn read_one(edit: &JsValue) -> Result<Edit, JsValue> {
         return Ok(Edit {
             path,
             content: None,
+            after,
         });
     };
     let media_type = match text("type") {
@@ -56,6 +66,7 @@ fn read_one(edit: &JsValue) -> Result<Edit, JsValue> {
             media_type,
             format: says_how.then_some(wish),
         }),
+        after,
     })
 }
 

@@ -91,6 +91,7 @@ pub(crate) fn of_edit(failure: &EditError) -> JsValue {
     let code = match failure {
         EditError::Replica(inner) => return of_replica(inner),
         EditError::Absent { .. } => "absent",
+        EditError::Changed { .. } => "changed",
         EditError::Unreadable { .. } => "unreadable",
         EditError::NotKept { .. } => "not-kept",
         EditError::NoConflict { .. } => "no-conflict",

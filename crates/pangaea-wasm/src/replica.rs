@@ -180,9 +180,7 @@ impl Replica {
     /// Makes an earlier version the current one; the version that this gives.
     pub fn restore(&self, path: String, version: String) -> Promise {
         let path = edits::path(&path);
-        let version = version
-            .parse()
-            .map_err(|_| failure::error("not-kept", "this is not the name of a version"));
+        let version = edits::version(&version);
         self.ask(move |driver| {
             Box::pin(async move {
                 let restored = driver.replica.restore(&path?, version?).await;

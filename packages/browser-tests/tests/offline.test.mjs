@@ -42,3 +42,22 @@ test('an edit made offline survives a reload, and is sent when the hub is back',
   assert.equal(await other.cat('notes/a.json'), '{"text":"milk"}');
   assert.equal(await other.cat('notes/b.txt'), 'bread');
 });
+
+test('what is made of a version that was read is not stored over another one', async (t) => {
+  const { hub, site, key, browser } = await world(t);
+  const tab = await (await browser()).open(site.url);
+  await openBucket(tab, { hub: hub.url, key });
+  const found = await tab.evaluate(async () => {
+    const { version } = await bucket.put('list.txt', 'first');
+    const second = await bucket.put('list.txt', 'second', { after: version });
+    const refused = await bucket.put('list.txt', 'third', { after: version }).catch(({ code }) => code);
+    const both = await bucket.transaction((all) => {
+      all.put('other.txt', 'x');
+      all.put('list.txt', 'third', { after: version });
+    }).catch(({ code }) => code);
+    const none = await bucket.put('new.txt', 'x', { after: version }).catch(({ code }) => code);
+    const file = await bucket.get('list.txt');
+    return [refused, both, none, file.text(), file.version === second.version, (await bucket.list()).map(({ path }) => path)];
+  });
+  assert.deepEqual(found, ['changed', 'changed', 'changed', 'second', true, ['list.txt']]);
+});

@@ -60,7 +60,8 @@ export class Bucket {
   /**
    * Stores a file on this device; when this resolves it survives a reload, a crash and a lost network. It is sent by itself.
    *
-   * @throws {PangaeaError} `bad-path`, `bad-content`; `storage`: nothing was stored, the former content is kept.
+   * @throws {PangaeaError} `bad-path`, `bad-content`; `changed`, with `after`; `storage`: nothing was stored, the former content
+   * is kept.
    */
   async put(path: string, content: Content, options: PutOptions = {}): Promise<Put> {
     const [put] = await this.session.edit([await toEdit(path, content, options)]);

@@ -19,6 +19,11 @@ export interface PutOptions {
   type?: string;
   /** How the hub is to hold it. What is left out stays as it was; for a new file the policy says it. */
   format?: Partial<Format>;
+  /**
+   * Stores it only if this is the version that is here, and fails with `changed` otherwise: for what is made of a version that
+   * was read, so that what comes in from another device meanwhile is not written over.
+   */
+  after?: string;
 }
 
 /** A file as it is on this device. */
@@ -74,6 +79,7 @@ export async function toEdit(path: string, content: Content, options: PutOptions
     content: bytes,
     ...(said === undefined || said === "" ? {} : { type: said }),
     ...(options.format === undefined ? {} : { format: options.format }),
+    ...(options.after === undefined ? {} : { after: options.after }),
   };
 }
 

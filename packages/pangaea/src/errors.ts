@@ -8,6 +8,7 @@
  * - `damaged`: the data on this device cannot be read.
  * - `storage`: the device's storage refused to write or read; with `quota` there is no room.
  * - `absent`: there is no such file, or no such version.
+ * - `changed`: the file is another version than the one that was named; nothing was stored.
  * - `not-kept`: the version is known, its content is no longer kept.
  * - `no-conflict`: there is nothing to decide about that path.
  * - `bad-path`, `bad-key`, `bad-hub`, `bad-policy`, `bad-content`, `bad-options`: an argument is wrong.
@@ -20,7 +21,7 @@
  * - `internal`: a mistake in this package.
  */
 export type ErrorCode =
-  | "in-use" | "newer" | "damaged" | "storage" | "absent" | "not-kept" | "no-conflict" | "bad-path" | "bad-key" | "bad-hub"
+  | "in-use" | "newer" | "damaged" | "storage" | "absent" | "changed" | "not-kept" | "no-conflict" | "bad-path" | "bad-key" | "bad-hub"
   | "bad-policy" | "bad-content" | "bad-options" | "unreadable" | "refused" | "closed" | "worker" | "unsupported" | "timeout"
   | "internal";
 

@@ -111,6 +111,8 @@ export interface Edit {
   type?: string;
   /** What is left out stays as it was, or follows the policy. */
   format?: Partial<Format>;
+  /** Only if this is the latest version. */
+  after?: string;
 }
 
 /** A file with its content. */

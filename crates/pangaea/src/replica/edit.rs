@@ -35,6 +35,12 @@ pub enum EditError {
         /// Which.
         path: FilePath,
     },
+    /// The file is another one than the edit was made of.
+    #[error("{path} was changed meanwhile: read it again, and make the edit of that")]
+    Changed {
+        /// Which.
+        path: FilePath,
+    },
     /// The file is there, and its content could not be read.
     #[error("{path} cannot be read on this device: {reason}; try again")]
     Unreadable {
@@ -80,6 +86,8 @@ pub struct Edit {
     pub path: FilePath,
     /// What it becomes; none deletes it.
     pub content: Option<EditedContent>,
+    /// Only if this is its version when the edits begin; none: whatever it is.
+    pub after: Option<VersionId>,
 }
 
 /// What a file becomes.
@@ -102,6 +110,7 @@ impl Replica {
     /// [`EditError`]; nothing has changed then, unless there is a mirrored folder that refused one
     /// of them.
     pub async fn edit(&mut self, edits: Vec<Edit>) -> Result<Vec<VersionId>, EditError> {
+        self.check_versions(&edits)?;
         self.check_deletes(&edits)?;
         // Whatever can fail comes before the engine hears of any of them.
         let mut hashes = Vec::with_capacity(edits.len());
@@ -134,6 +143,19 @@ impl Replica {
         }
         self.save().await?;
         Ok(versions)
+    }
+
+    /// Refuses edits of another version than there is.
+    fn check_versions(&self, edits: &[Edit]) -> Result<(), EditError> {
+        let is_changed = |edit: &&Edit| {
+            let entry = self.engine.entry(&edit.path);
+            let version = entry.and_then(|entry| entry.local.file().map(|file| file.version));
+            edit.after.is_some() && edit.after != version
+        };
+        match edits.iter().find(is_changed) {
+            Some(Edit { path, .. }) => Err(EditError::Changed { path: path.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Refuses edits that delete what is not there when it is their turn.
@@ -199,6 +221,7 @@ impl Replica {
                 media_type,
                 format: None,
             }),
+            after: None,
         };
         self.edit_one(edit).await
     }
@@ -219,6 +242,7 @@ impl Replica {
         self.edit_one(Edit {
             path: path.clone(),
             content: None,
+            after: None,
         })
         .await
     }

@@ -1,5 +1,7 @@
 // One note: typing is stored as it goes, and what other devices write comes in while somebody types.
 
+import { PangaeaError } from "pangaea";
+
 import type { App } from "../app.js";
 import { drawing, h } from "../dom.js";
 import { join, split, titleOf, TYPE } from "../notes.js";
@@ -88,16 +90,31 @@ export class Editor {
         return;
       }
       await this.#app.attempt(async () => {
-        const there = await this.#app.bucket.get(this.#path);
-        if (there !== undefined && there.version !== this.#base.version) {
-          this.#takeIn(there.text(), there.version);
+        while (!(await this.#store())) {
+          // Another version came in between reading and storing: once more, with that.
         }
-        const text = this.#text();
-        const { version } = await this.#app.bucket.put(this.#path, text, { type: TYPE });
-        this.#base = { text, version };
         this.#tell("queued");
       });
     });
+  }
+
+  /** Stores the fields, made of the latest version there is; tells whether it still was the latest by then. */
+  async #store(): Promise<boolean> {
+    const there = await this.#app.bucket.get(this.#path);
+    if (there !== undefined && there.version !== this.#base.version) {
+      this.#takeIn(there.text(), there.version);
+    }
+    const text = this.#text();
+    try {
+      const { version } = await this.#app.bucket.put(this.#path, text, { type: TYPE, ...(there && { after: there.version }) });
+      this.#base = { text, version };
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof PangaeaError && thrown.code === "changed") {
+        return false;
+      }
+      throw thrown;
+    }
   }
 
   /** Puts another version into the fields, without losing what was typed and not stored yet. */
