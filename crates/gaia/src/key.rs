@@ -6,10 +6,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use k256::FieldBytes;
+use k256::ProjectivePoint;
+use k256::Scalar;
 use k256::ecdsa::SigningKey;
 use k256::ecdsa::VerifyingKey;
 use k256::ecdsa::signature::hazmat::PrehashSigner;
 use k256::ecdsa::signature::hazmat::PrehashVerifier;
+use k256::elliptic_curve::ops::Invert;
+use k256::elliptic_curve::ops::Reduce;
+use k256::elliptic_curve::point::AffineCoordinates;
 use sha2::Digest;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -119,6 +125,29 @@ impl SecretKey {
     #[must_use]
     pub fn sign(&self, bytes: &[u8]) -> Signature {
         self.sign_digest(&Sha256::digest(bytes).into())
+    }
+
+    /// Checks a signature of this key's over a SHA-256 digest; either S is accepted. As
+    /// [`PublicKey::verify_digest`], and three times as fast: who knows the secret number d need not multiply
+    /// the public point, since (z/s)G + (r/s)dG is one multiple of the generator, for which there are tables.
+    ///
+    /// # Errors
+    /// [`KeyError::WrongSignature`].
+    pub fn verify_digest(&self, digest: &[u8; 32], signature: &Signature) -> Result<(), KeyError> {
+        let (r, s) = signature.inner.split_scalars();
+        let z = Scalar::reduce(&FieldBytes::from(*digest));
+        // For a signature that holds this is its nonce, or the nonce's negative, which has the same x. It is as
+        // secret as the key, so the multiplication is one that takes the same time for all numbers.
+        let secret = self.signing.as_nonzero_scalar().as_ref();
+        let u = Zeroizing::new((z + *r * secret) * *s.invert_vartime());
+        let point = ProjectivePoint::mul_by_generator(&u).to_affine();
+        // Of zero the point is none; its x counts as 0 then, which r is not.
+        let x = Scalar::reduce(&point.x());
+        if x == *r {
+            Ok(())
+        } else {
+            Err(KeyError::WrongSignature)
+        }
     }
 
     /// The x coordinate of the shared point: 32 bytes, big-endian, zero-padded.
@@ -339,6 +368,39 @@ mod tests {
         assert_eq!(PublicKey::from_hex(&uncompressed).unwrap(), key);
         assert!(PublicKey::from_hex(&format!("05{}", &key.to_hex()[2..])).is_err());
         assert!(PublicKey::from_bytes(&[0]).is_err());
+    }
+
+    /// Whether both ways of checking agree that `signature` holds, or does not.
+    fn holds(key: &SecretKey, digest: &[u8; 32], signature: &Signature) -> bool {
+        let by_owner = key.verify_digest(digest, signature);
+        assert_eq!(by_owner, key.public().verify_digest(digest, signature));
+        by_owner.is_ok()
+    }
+
+    #[test]
+    fn the_owner_checks_signatures_as_everybody_does() {
+        for number in 1..=60_u8 {
+            let key = SecretKey::from_bytes(&[number; 32]).unwrap();
+            let other = SecretKey::from_bytes(&[number + 1; 32]).unwrap();
+            // The last ones are not below the order of the curve.
+            for digest in [[0; 32], [number; 32], [0xFF; 32]] {
+                let signature = key.sign_digest(&digest);
+                assert!(holds(&key, &digest, &signature));
+                assert!(!holds(&other, &digest, &signature));
+                assert!(!holds(&key, &[number ^ 0x80; 32], &signature));
+                let (r, s) = signature.inner.split_scalars();
+                let twin = k256::ecdsa::Signature::from_scalars(*r, -*s).unwrap();
+                assert!(holds(&key, &digest, &Signature { inner: twin }));
+                let changed = k256::ecdsa::Signature::from_scalars(*s, *r).unwrap();
+                assert!(!holds(&key, &digest, &Signature { inner: changed }));
+            }
+            // One that leads to the point at infinity.
+            let digest = [number; 32];
+            let z = Scalar::reduce(&FieldBytes::from(digest));
+            let r = -z * *key.signing.as_nonzero_scalar().invert_vartime();
+            let nowhere = k256::ecdsa::Signature::from_scalars(r, Scalar::ONE).unwrap();
+            assert!(!holds(&key, &digest, &Signature { inner: nowhere }));
+        }
     }
 
     #[test]

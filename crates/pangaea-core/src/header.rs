@@ -24,7 +24,6 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gaia::address::Address;
-use gaia::key::PublicKey;
 use gaia::key::SecretKey;
 use gaia::key::Signature;
 use gaia::limits::CONTENT_TYPE_BYTES_MAX;
@@ -107,14 +106,19 @@ impl VersionHeader {
         }
     }
 
-    /// Checks that the owner of the bucket wrote this for this path.
+    /// Checks that the owner of the bucket, who has `key` and thereby `address`, wrote this for this path.
     ///
     /// Whether the bytes at hand are the ones meant is [`VersionHeader::describes`].
     ///
     /// # Errors
     /// [`HeaderError::WrongSignature`].
-    pub fn verify(&self, key: &PublicKey, path: &FilePath) -> Result<(), HeaderError> {
-        let digest = self.fields.digest(&key.address(), path);
+    pub fn verify(
+        &self,
+        key: &SecretKey,
+        address: &Address,
+        path: &FilePath,
+    ) -> Result<(), HeaderError> {
+        let digest = self.fields.digest(address, path);
         Signature::from_bytes(&self.signature)
             .and_then(|signature| key.verify_digest(&digest, &signature))
             .map_err(|_| HeaderError::WrongSignature)
@@ -431,15 +435,18 @@ mod tests {
         expect![[r#"application/json; charset=utf-8; enc=ecies; pangaea="1.AAGjGFxQCQADCQkJCQkJCQkABQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQV0CKq2cC7WJURre9AtcvJ8Kz7jRJlD1PuBtpCV-vzhbmUzbTj6Ekq9I5q9UyZixEV_VqILT9nzi5vnczkP3vqy""#]].assert_eq(&whole.expect("short"));
     }
 
+    fn verify(header: &VersionHeader, key: &SecretKey, at: &str) -> Result<(), HeaderError> {
+        header.verify(key, &key.address(), &path(at))
+    }
+
     #[test]
     fn a_signature_binds_everything() {
         let (key, header) = (key(), header(2));
-        let public = key.public();
-        assert_eq!(header.verify(&public, &path("notes/a.md")), Ok(()));
+        assert_eq!(verify(&header, &key, "notes/a.md"), Ok(()));
         let wrong = Err(HeaderError::WrongSignature);
-        assert_eq!(header.verify(&public, &path("notes/b.md")), wrong);
-        let other = SecretKey::from_bytes(&[8; 32]).expect("a key").public();
-        assert_eq!(header.verify(&other, &path("notes/a.md")), wrong);
+        assert_eq!(verify(&header, &key, "notes/b.md"), wrong);
+        let other = SecretKey::from_bytes(&[8; 32]).expect("a key");
+        assert_eq!(verify(&header, &other, "notes/a.md"), wrong);
         let changes: [fn(&mut HeaderFields); 5] = [
             |fields| fields.deleted = true,
             |fields| fields.version = version(10),
@@ -450,13 +457,13 @@ mod tests {
         for change in changes {
             let mut changed = header.clone();
             change(&mut changed.fields);
-            assert_eq!(changed.verify(&public, &path("notes/a.md")), wrong);
+            assert_eq!(verify(&changed, &key, "notes/a.md"), wrong);
         }
         let zero = VersionHeader {
             signature: [0; 64],
             ..header
         };
-        assert_eq!(zero.verify(&public, &path("notes/a.md")), wrong);
+        assert_eq!(verify(&zero, &key, "notes/a.md"), wrong);
     }
 
     #[test]
@@ -570,7 +577,7 @@ mod tests {
             bytes[at] ^= 1 << bit;
             let changed = format!("1.{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
             if let Ok(changed) = VersionHeader::decode(&changed) {
-                let verdict = changed.verify(&key().public(), &path("notes/a.md"));
+                let verdict = verify(&changed, &key(), "notes/a.md");
                 prop_assert_eq!(verdict, Err(HeaderError::WrongSignature));
             }
         }

@@ -19,6 +19,7 @@ impl Engine {
         self.entries.hash(hasher);
         self.ready.hash(hasher);
         self.held.hash(hasher);
+        self.unstored.hash(hasher);
         self.waiting.len().hash(hasher);
         for path in self.waiting.keys() {
             path.hash(hasher);

@@ -127,6 +127,8 @@ pub struct Engine {
     ready: BTreeSet<FilePath>,
     /// Those of them whose next step needs the hub, while it cannot be asked: so that they are not gone through each time.
     held: BTreeSet<FilePath>,
+    /// Those of them whose last change is not stored yet: their turn comes after the next commit.
+    unstored: BTreeSet<FilePath>,
     /// Paths that are left alone for a while.
     waiting: BTreeMap<FilePath, Delay>,
     /// Paths whose folder may show what was announced before a restart: nothing is planned for them
@@ -216,6 +218,7 @@ impl Engine {
             journal: BTreeMap::new(),
             ready: BTreeSet::new(),
             held: BTreeSet::new(),
+            unstored: BTreeSet::new(),
             waiting: BTreeMap::new(),
             unscanned: BTreeSet::new(),
             unseen: BTreeMap::new(),
@@ -301,6 +304,7 @@ impl Engine {
             sequence: self.sequence,
         };
         let moved = self.commit.counters != Some(counters);
+        self.ready.append(&mut self.unstored);
         let paths = std::mem::take(&mut self.commit.entries);
         let mut entries = Vec::with_capacity(paths.len());
         for path in paths {

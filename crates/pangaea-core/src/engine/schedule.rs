@@ -77,8 +77,8 @@ impl Engine {
         let mut passed_over = None;
         while let Some(path) = self.next_ready(passed_over.as_ref()) {
             if !self.commit.entries.is_empty() && self.commit.entries.contains(&path) {
-                // Its last change is not stored yet: its turn comes after the next commit.
-                passed_over = Some(path);
+                self.ready.remove(&path);
+                self.unstored.insert(path);
                 continue;
             }
             match self.advance(&path, now_ms) {
@@ -110,7 +110,9 @@ impl Engine {
             .map(|delay| delay.until_ms)
             .min()
             .map(|at| (at, "a path's wait is over"));
-        let has_work = !self.ready.is_empty() || !self.held.is_empty() || self.listing.is_wanted();
+        let has_ready =
+            !(self.ready.is_empty() && self.held.is_empty() && self.unstored.is_empty());
+        let has_work = has_ready || self.listing.is_wanted();
         let hub = match &self.hub {
             HubState::Waiting { until_ms, .. } => Some((*until_ms).max(self.hub_asked_ms)),
             HubState::Ready if self.hub_asked_ms > 0 => Some(self.hub_asked_ms),
@@ -297,6 +299,7 @@ impl Engine {
     pub(super) fn unready(&mut self, path: &FilePath) {
         self.ready.remove(path);
         self.held.remove(path);
+        self.unstored.remove(path);
     }
 
     fn next_ready(&self, after: Option<&FilePath>) -> Option<FilePath> {

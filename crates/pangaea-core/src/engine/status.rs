@@ -83,7 +83,8 @@ impl Engine {
 
     /// How many steps are known to be left, waiting ones not counted.
     pub fn steps_left(&self) -> usize {
-        self.ready.len() + self.held.len() + self.in_flight.len() + self.follow_up.len()
+        let ready = self.ready.len() + self.held.len() + self.unstored.len();
+        ready + self.in_flight.len() + self.follow_up.len()
     }
 
     /// The path whose operation has this place in the journal.

@@ -254,6 +254,7 @@ impl Engine {
         if planted(Bug::OneStopsAll) {
             self.ready.clear();
             self.held.clear();
+            self.unstored.clear();
         }
         if let Some(version) = version {
             let mut row = log_row(path, Action::Parked, version, now_ms);

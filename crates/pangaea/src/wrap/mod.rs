@@ -293,7 +293,7 @@ impl Wrapper {
         let info = header::parse(&stored_as.content_type);
         let header = info.header.transpose()?;
         if let Some(header) = &header {
-            header.verify(&self.public, path)?;
+            header.verify(&self.secret, &self.address, path)?;
         }
         let (version, origin, ancestors) = match &header {
             Some(header) => (
