@@ -64,10 +64,10 @@ pub(crate) fn version_header(bytes: &[u8]) {
     let info = header::parse(&text);
     if let Some(Ok(header)) = &info.header {
         let path = FilePath::parse("notes/a.txt").expect("a path");
-        let verdict = header.verify(&key().public(), &path);
+        let verdict = header.verify(&key(), &key().address(), &path);
         let again = VersionHeader::decode(&header.encode()).expect("our own");
         assert_eq!(&again, header);
-        assert_eq!(again.verify(&key().public(), &path), verdict);
+        assert_eq!(again.verify(&key(), &key().address(), &path), verdict);
     }
     // The type itself is one that can be sent again.
     let media = header::parse(info.media_type.as_str()).media_type;

@@ -267,6 +267,11 @@ impl Replica {
 
 fn options_for(parts: &Parts, device: DeviceId, seed: u64, identity: &Bytes) -> Options {
     let mut options = Options::new(device, seed);
+    // Each request to the hub holds as many of them as it can, and costs a browser more than what it holds.
+    #[cfg(target_arch = "wasm32")]
+    {
+        options.in_flight_max = 512;
+    }
     #[cfg(feature = "mirror")]
     if parts.mirror.is_some() {
         options.local_files = LocalFiles::InFolder;

@@ -15,6 +15,7 @@ use pangaea::replica::BuiltInMerges;
 use pangaea::replica::Parts;
 use pangaea::replica::Replica;
 use pangaea::replica::RoundEnd;
+use pangaea::store::memory::MemoryStore;
 use pangaea::store::sqlite::SqliteStore;
 use pangaea::time::SystemTime;
 use pangaea_hub::Hub;
@@ -97,6 +98,22 @@ fn hub_config(hub_url: &str, key: &SecretKey) -> HttpHubConfig {
         config.features = Features::Ignored;
     }
     config
+}
+
+/// A device without disk or folder: everything that it has is in memory.
+pub async fn in_memory(hub: Arc<dyn pangaea::hub::Hub>) -> Replica {
+    let mut random = [0; 48];
+    getrandom(&mut random);
+    let parts = Parts {
+        store: Arc::new(MemoryStore::default()),
+        hub,
+        time: Arc::new(SystemTime),
+        key: SecretKey::from_hex(KEY).unwrap(),
+        random,
+        merges: Arc::new(BuiltInMerges),
+        mirror: None,
+    };
+    Replica::open(parts).await.unwrap()
 }
 
 fn parts(state: &Path, hub_url: &str, mirror: Option<Arc<Mirror>>) -> Parts {

@@ -29,6 +29,8 @@ use pangaea_core::policy::Policy;
 use pangaea_core::state::LocalFile;
 use pangaea_core::state::ProblemKind;
 use pangaea_core::version::ContentHash;
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
 
 use super::Merges;
 use super::Parts;
@@ -93,6 +95,10 @@ impl Completion {
     }
 }
 
+/// Uploads under way may hold so many KiB of content in memory, or one of them more. Encryption makes up to three times as
+/// much of it, and a browser gives a module 4 GiB at most.
+const ROOM_KIB: u32 = 64 * 1024;
+
 /// Everything that requests need, shared by all that are under way.
 pub(super) struct Carrier {
     store: Arc<dyn Store>,
@@ -112,6 +118,8 @@ pub(super) struct Carrier {
     has_listed: AtomicBool,
     /// Names on the hub that no path here can hold.
     unusable: Mutex<BTreeSet<String>>,
+    /// Memory for content on its way to the hub, in KiB.
+    room: Semaphore,
 }
 
 impl Carrier {
@@ -129,6 +137,7 @@ impl Carrier {
             signed: Mutex::default(),
             has_listed: AtomicBool::new(false),
             unusable: Mutex::default(),
+            room: Semaphore::new(ROOM_KIB as usize),
         }
     }
 
@@ -277,6 +286,13 @@ impl Carrier {
             }
         }
         self.store.content(hash).await.map_err(store_failure)
+    }
+
+    /// Waits until there is memory for a file of `size` bytes, for as long as what is returned lives.
+    async fn room_for(&self, size: u64) -> Option<SemaphorePermit<'_>> {
+        let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
+        // It is never closed.
+        self.room.acquire_many(kib.min(ROOM_KIB)).await.ok()
     }
 
     /// Content that was fetched for `path`, that the store has, or that was fetched for another

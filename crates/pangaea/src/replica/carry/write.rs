@@ -40,6 +40,11 @@ impl Carrier {
         done: &mut Completion,
     ) -> Result<Response, Failure> {
         self.check_size(file, format).await?;
+        // What is in files of its own is sent from there.
+        let _room = match self.is_mirrored(path) {
+            true => None,
+            false => self.room_for(file.size).await,
+        };
         let Some(content) = self.local_content(path, file.content).await? else {
             done.rescan.push(path.clone());
             return Err(content_changed());
