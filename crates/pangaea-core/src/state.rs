@@ -102,6 +102,33 @@ pub struct Format {
     pub kind: ContentKind,
 }
 
+impl Format {
+    /// How content of a type is wrapped if the application says nothing of it: as the file was before, and
+    /// with `encryption` if it is new.
+    #[must_use]
+    pub fn as_before(
+        before: Option<Self>,
+        media_type: Option<&MediaType>,
+        encryption: Encryption,
+    ) -> Self {
+        let is_text = media_type.is_some_and(|media| media.is_text() || media.is_json());
+        let kind = if is_text {
+            ContentKind::Text
+        } else {
+            ContentKind::Bytes
+        };
+        match before {
+            Some(before) if before.kind == ContentKind::Text => Self { kind, ..before },
+            Some(before) => before,
+            None => Self {
+                encryption,
+                signing: Signing::Unsigned,
+                kind,
+            },
+        }
+    }
+}
+
 /// What an application says of how a file is wrapped. What it leaves open stays as it was, or follows
 /// the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -468,6 +495,16 @@ impl Entry {
             (Local::Never | Local::Deleted { .. }, Base::File(_))
             | (Local::File(_), Base::Unknown | Base::Gone { .. }) => false,
         }
+    }
+
+    /// How the local file is to be wrapped: as the application wants it, as it was, or with `encryption` if
+    /// it is new.
+    pub fn format(&self, encryption: Encryption) -> Format {
+        let file = self.local.file();
+        file.and_then(|file| file.format).unwrap_or_else(|| {
+            let before = self.base.file().map(|base| base.format);
+            Format::as_before(before, file.map(|file| &file.media_type), encryption)
+        })
     }
 
     /// Whether nothing is done about it: it waits for somebody, and is not just to be read once more.

@@ -63,15 +63,21 @@ fn question(question: &Question) -> Value {
 
 /// A file of a list; none if this device does not have it.
 pub(crate) fn file(engine: &Engine, path: &FilePath, entry: &Entry) -> Option<Value> {
+    let mut found = stored_file(entry, engine.format_for(path))?;
+    found["path"] = path.as_str().into();
+    Some(found)
+}
+
+/// A file beside its path, if it is held as `held`.
+pub(crate) fn stored_file(entry: &Entry, held: Format) -> Option<Value> {
     let file = entry.local.file()?;
     let mut found = json!({
-        "path": path.as_str(),
         "size": file.size,
         "type": file.media_type.as_str(),
         "version": file.version.to_string(),
         "modified": file.version.clock.ms(),
         "state": state(entry),
-        "format": format(engine.format_for(path)),
+        "format": format(held),
     });
     add_problem(&mut found, entry);
     Some(found)

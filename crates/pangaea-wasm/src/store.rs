@@ -27,7 +27,9 @@ use pangaea::store::Transaction;
 use pangaea_core::commit::Counters;
 use pangaea_core::commit::HistoryRow;
 use pangaea_core::commit::LogRow;
+use pangaea_core::policy::Policy;
 use pangaea_core::record;
+use pangaea_core::state::Entry;
 use pangaea_core::version::ContentHash;
 use pangaea_core::version::Hlc;
 use pangaea_core::version::VersionId;
@@ -38,6 +40,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::events;
 use crate::failure::StorageFailure;
 
 #[wasm_bindgen(module = "/js/indexed-db.js")]
@@ -388,9 +391,23 @@ fn entries_of(transaction: &Transaction) -> Result<Array, StoreError> {
             .flatten()
             .map(|hash| JsValue::from(name_of(hash)));
         set(&row, "contents", &named.collect::<Array>());
+        set(&row, "file", &told_of(path, entry).into());
         push(&entries, path.as_str(), row.into());
     }
     Ok(entries)
+}
+
+/// What a page can read of a file by itself, as JSON; empty if this device does not have it.
+fn told_of(path: &FilePath, entry: &Entry) -> String {
+    let encryption = Policy::default().encryption_for(path.as_str());
+    let told = events::stored_file(entry, entry.format(encryption));
+    let (Some(mut told), Some(file)) = (told, entry.local.file()) else {
+        return String::new();
+    };
+    told["content"] = name_of(file.content).into();
+    // Then the format is another one where the bucket has a policy.
+    told["isByPolicy"] = (file.format.is_none() && entry.base.file().is_none()).into();
+    told.to_string()
 }
 
 fn stored_row(path: &FilePath, row: &impl Serialize) -> Result<Object, StoreError> {

@@ -200,7 +200,7 @@ impl Engine {
         let entry = self.entries.get(path);
         let before = entry.and_then(|entry| entry.local.file()?.format);
         match new.format {
-            Some(wish) => Some(wish.over(self.format_of(path, Some(&new.media_type)))),
+            Some(wish) => Some(wish.over(self.format_of(path, &new.media_type))),
             None => before,
         }
     }

@@ -20,7 +20,6 @@ use crate::plan::plan;
 use crate::policy::Encryption;
 use crate::state::Base;
 use crate::state::BaseFile;
-use crate::state::ContentKind;
 use crate::state::Entry;
 use crate::state::Format;
 use crate::state::Local;
@@ -32,7 +31,6 @@ use crate::state::Remote;
 use crate::state::RemoteBody;
 use crate::state::RemoteFile;
 use crate::state::Sent;
-use crate::state::Signing;
 
 /// What to record once the device's copy is as asked.
 #[derive(Debug, Clone, Hash)]
@@ -270,37 +268,18 @@ impl Engine {
 
     /// How a file is wrapped: as the application wants it, as it was, or by policy if it is new.
     pub fn format_for(&self, path: &FilePath) -> Format {
-        let file = self.entries.get(path).and_then(|entry| entry.local.file());
-        if let Some(format) = file.and_then(|file| file.format) {
-            return format;
+        let encryption = self.policy.encryption_for(path.as_str());
+        match self.entries.get(path) {
+            Some(entry) => entry.format(encryption),
+            None => Entry::default().format(encryption),
         }
-        self.format_of(path, file.map(|file| &file.media_type))
     }
 
     /// How content of a type is wrapped at a path if the application says nothing of it.
-    pub(super) fn format_of(&self, path: &FilePath, media_type: Option<&MediaType>) -> Format {
-        let is_text = media_type.is_some_and(|media| media.is_text() || media.is_json());
-        let kind = if is_text {
-            ContentKind::Text
-        } else {
-            ContentKind::Bytes
-        };
-        match self.entries.get(path).and_then(|entry| entry.base.file()) {
-            Some(base) => {
-                let kept = base.format;
-                let kind = if kept.kind == ContentKind::Text {
-                    kind
-                } else {
-                    kept.kind
-                };
-                Format { kind, ..kept }
-            }
-            None => Format {
-                encryption: self.policy.encryption_for(path.as_str()),
-                signing: Signing::Unsigned,
-                kind,
-            },
-        }
+    pub(super) fn format_of(&self, path: &FilePath, media_type: &MediaType) -> Format {
+        let base = self.entries.get(path).and_then(|entry| entry.base.file());
+        let encryption = self.policy.encryption_for(path.as_str());
+        Format::as_before(base.map(|base| base.format), Some(media_type), encryption)
     }
 }
 
