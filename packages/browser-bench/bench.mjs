@@ -6,7 +6,7 @@
 
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -29,7 +29,10 @@ const NAMES = ['pangaea', 'pouchdb', 'rxdb', 'dexie', 'remotestorage'];
 const SYNCING = new Set(['pangaea', 'pouchdb', 'rxdb']);
 /** remoteStorage.js needs minutes for what the others do in seconds. */
 const FEWER = { remotestorage: 10 };
-const MEASURES = ['put p50', 'put p99', 'bulk put', 'cold sync', 'start'];
+const REST_MS = 2_000;
+const MEASURES = ['put p50', 'put p99', 'bulk put', 'cold sync', 'cold sync, encrypted', 'start'];
+/** What others can do as well: they store on their servers what they are given. */
+const PLAIN = [{ glob: 'docs/**', encryption: 'plain' }];
 
 const packages = new URL('../', import.meta.url).pathname;
 
@@ -41,15 +44,25 @@ function make(count) {
   ]);
 }
 
-async function bundle(entry) {
-  const made = await build({ entryPoints: [entry], bundle: true, minify: true, format: 'esm', write: false, logLevel: 'error',
-    external: ['/pangaea/*'], define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis' } });
-  return made.outputFiles[0].text;
+/** The scripts of a contender by their names: one, as an application's bundler makes it, and what it starts or loads besides. */
+async function bundle(name) {
+  const scripts = { [name]: new URL(`contenders/${name}.js`, import.meta.url).pathname };
+  if (name === 'pangaea') scripts['worker-entry'] = join(packages, 'pangaea/dist/worker-entry.js');
+  const files = {};
+  for (const [script, path] of Object.entries(scripts)) {
+    const made = await build({ entryPoints: [path], bundle: true, minify: true, format: 'esm', write: false, logLevel: 'error',
+      define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis' } });
+    files[`${script}.js`] = made.outputFiles[0].contents;
+  }
+  if (name === 'pangaea') {
+    for (const module of ['pangaea_wasm_bg.wasm', 'pangaea_merges_bg.wasm']) files[module] = await readFile(join(packages, 'pangaea/wasm', module));
+  }
+  return files;
 }
 
 /** What an application ships of it, gzipped. */
 async function sizes(bundles) {
-  const found = Object.fromEntries(NAMES.map((name) => [name, gzipSync(bundles[name], { level: 9 }).length]));
+  const found = Object.fromEntries(NAMES.map((name) => [name, gzipSync(bundles[`${name}.js`], { level: 9 }).length]));
   // Its module and its scripts, as the check of its size counts them; without what is loaded later, if at all.
   const { stdout } = await promisify(execFile)(process.execPath, [join(packages, 'browser-tests/size.mjs')]);
   found.pangaea = stdout.trim().split('\n').filter((line) => !line.endsWith(' later')).reduce((sum, line) => sum + Number.parseInt(line, 10), 0);
@@ -58,7 +71,7 @@ async function sizes(bundles) {
 
 /** Runs in the page. Everything that is awaited there is in the times. */
 async function inPage({ name, step, documents, settings }) {
-  const contender = await import(`/bundles/${name}`);
+  const contender = await import(`/bundles/${name}.js`);
   const timed = async (work) => {
     const before = performance.now();
     await work();
@@ -78,13 +91,13 @@ async function inPage({ name, step, documents, settings }) {
     await contender.push();
     return {};
   }
-  if (step === 'sync') return { 'cold sync': await timed(() => contender.pull(settings)), count: await contender.count() };
+  if (step.startsWith('sync')) return { 'cold sync': await timed(() => contender.pull(settings)), count: await contender.count() };
   throw new Error(step);
 }
 
 /** From the beginning of the page to the first document, when all are there. */
 async function start({ name, id, settings }) {
-  const contender = await import(`/bundles/${name}`);
+  const contender = await import(`/bundles/${name}.js`);
   await contender.open('bench-bulk', settings);
   const found = await contender.get(id);
   if (found?.number === undefined) throw new Error('the document is not there');
@@ -105,13 +118,15 @@ async function measure(browser, site, name, documents, settings) {
   const found = await run('puts', documents.slice(0, PUTS / (FEWER[name] ?? 1)));
   const bulk = await run('bulk', few);
   check(name, bulk.count, few.length);
+  // Between two visits there is time for what is done after writing.
+  await new Promise((resolve) => setTimeout(resolve, REST_MS));
   found['bulk put'] = bulk['bulk put'] * (FEWER[name] ?? 1);
   await tab.goto(site.origin);
   Object.assign(found, await tab.evaluate(start, { name, id: few[few.length >> 1][0], settings: settings.alone }));
-  if (SYNCING.has(name)) {
-    const synced = await run('sync', []);
+  for (const step of name === 'pangaea' ? ['sync', 'sync-encrypted'] : SYNCING.has(name) ? ['sync'] : []) {
+    const synced = await run(step, []);
     check(name, synced.count, documents.length);
-    found['cold sync'] = synced['cold sync'];
+    found[step === 'sync' ? 'cold sync' : 'cold sync, encrypted'] = synced['cold sync'];
   }
   await context.close();
   return found;
@@ -127,27 +142,28 @@ const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 
 async function main() {
   const folder = await mkdtemp(join(tmpdir(), 'pangaea-bench-'));
   const documents = make(DOCUMENTS);
-  const bundles = Object.fromEntries(await Promise.all(NAMES.map(async (name) =>
-    [name, await bundle(new URL(`contenders/${name}.js`, import.meta.url).pathname)])));
+  const bundles = Object.assign({}, ...(await Promise.all(NAMES.map(bundle))));
   const site = await serve(bundles, documents);
   const hub = await startHub(program, join(folder, 'hub'), 20_000 + Math.floor(Math.random() * 20_000));
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-sync'] });
   try {
     const key = () => randomBytes(32).toString('hex');
-    const shared = { hub: hub.url, key: key() };
-    const filling = await (await browser.newContext()).newPage();
-    filling.setDefaultTimeout(0);
-    await filling.goto(site.origin);
-    await filling.evaluate(inPage, { name: 'pangaea', step: 'fill', documents, settings: shared });
-    await filling.context().close();
+    const shared = [{ hub: hub.url, key: key(), policies: PLAIN }, { hub: hub.url, key: key() }];
+    for (const settings of shared) {
+      const filling = await (await browser.newContext()).newPage();
+      filling.setDefaultTimeout(0);
+      await filling.goto(site.origin);
+      await filling.evaluate(inPage, { name: 'pangaea', step: 'fill', documents, settings });
+      await filling.context().close();
+    }
     const results = Object.fromEntries(NAMES.map((name) => [name, []]));
     for (let run = 0; run < RUNS; run += 1) {
       for (const name of NAMES) {
         // Nothing listens at that address: what is measured alone is this device's own work.
         const alone = { hub: 'http://127.0.0.1:9', key: key() };
-        const sync = { ...shared, couch: `${site.origin}/couch/docs`, pages: `${site.origin}/pages` };
-        results[name].push(await measure(browser, site, name, documents, { alone, sync }));
+        const sync = { ...shared[0], couch: `${site.origin}/couch/docs`, pages: `${site.origin}/pages` };
+        results[name].push(await measure(browser, site, name, documents, { alone, sync, 'sync-encrypted': shared[1] }));
       }
     }
     report(results, await sizes(bundles));
@@ -171,6 +187,8 @@ function report(results, bytes) {
   const missed = [];
   for (const measure of MEASURES) {
     const { pangaea, pouchdb, rxdb, dexie } = medians[measure];
+    // Only Pangaea encrypts.
+    if (Number.isNaN(pouchdb)) continue;
     if (!(pangaea < pouchdb)) missed.push(`${measure}: behind PouchDB`);
     if (!(pangaea < rxdb)) missed.push(`${measure}: behind RxDB`);
     if (measure === 'put p50' && pangaea > 1.5 * dexie) missed.push(`${measure}: ${(pangaea / dexie).toFixed(2)} times Dexie, and not 1.5`);

@@ -22,7 +22,11 @@ export async function serve(bundles, documents) {
     const page = documents.slice(from, from + limit).map(([id, document]) => ({ id, ...document, _deleted: false }));
     response.json({ documents: page, checkpoint: { next: from + page.length } });
   });
-  application.get('/bundles/:name', ({ params }, response) => response.type('js').send(bundles[params.name]));
+  application.get('/bundles/:name', ({ params: { name } }, response) => {
+    const bytes = bundles[name];
+    if (bytes === undefined) response.status(404).end();
+    else response.type(types[extname(name)]).send(Buffer.from(bytes));
+  });
   application.use('/couch', require('express-pouchdb')(PouchDB, {
     mode: 'minimumForPouchDB', logPath: '/dev/null', inMemoryConfig: true,
   }));

@@ -8,6 +8,8 @@
 //
 // The key of an appended transaction is the next number. Whoever opens the database takes a number as well, so that the
 // one who had it open before finds its next number taken: it has been overtaken, and writes nothing any more.
+//
+// Pages read the stores `entries`, `contents` and `redo` as well (early.ts of the npm package).
 
 const FORMAT = 1;
 /** Who opened the database last, the replica's counters, and the number of the last transaction that is in its stores. */

@@ -1,12 +1,13 @@
 // The npm package of this repository, with its worker, syncing with the real hub. Documents are JSON files.
 
+import { openBucket } from '../../pangaea/dist/index.js';
+
 let bucket;
 
 const path = (id) => `docs/${id}.json`;
 
-export async function open(database, { hub, key }) {
-  const { openBucket } = await import('/pangaea/dist/index.js');
-  bucket = await openBucket({ hub, key, database });
+export async function open(database, { hub, key, policies }) {
+  bucket = await openBucket({ hub, key, database, policies });
 }
 
 export async function put(id, document) {

@@ -27,9 +27,11 @@ const POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsa
 /** Serves the site; \`pages\` are more of them, by path: [type, text]. */
 export async function serveSite(pages = {}) {
   const missing = new Set();
+  const held = new Map();
   const own = { '/': ['text/html', PAGE], '/sw.js': ['text/javascript', SERVICE_WORKER], ...pages };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
+    await held.get(pathname);
     if (own[pathname]) {
       const [type, body] = own[pathname];
       response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(body);
@@ -53,6 +55,15 @@ export async function serveSite(pages = {}) {
     url: `http://127.0.0.1:${port}/`,
     /** Paths that are not there for now. */
     missing,
+    /** Answers no requests for a path until what is returned is called. */
+    hold(pathname) {
+      let letGo;
+      held.set(pathname, new Promise((resolve) => (letGo = resolve)));
+      return () => {
+        held.delete(pathname);
+        letGo();
+      };
+    },
     /** How often they were asked for. */
     missed: 0,
     origin: `http://127.0.0.1:${port}`,

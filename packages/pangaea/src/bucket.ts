@@ -14,11 +14,13 @@ const CHUNK_FILES = 1_000;
 const CHUNK_BYTES = 8 * 1024 * 1024;
 
 /**
- * Opens a bucket on this device, or makes an empty copy of it that fills by itself. Does not wait for the hub.
+ * Opens a bucket on this device, or makes an empty copy of it that fills by itself. Does not wait for the hub, and on a device
+ * that has the bucket not for its background script either: files can be read at once.
  *
  * @throws {PangaeaError} `bad-options`, `bad-key`, `bad-hub`, `bad-policy`: an option is wrong. `unsupported`: the page is not
  * served over HTTPS (or from localhost), or the browser lacks IndexedDB, Web Locks or BroadcastChannel. `newer`, `damaged`,
- * `storage`: the data on this device cannot be used. `worker`: the package's files are not served as they were installed.
+ * `storage`: the data on this device cannot be used. `worker`: the package's files are not served as they were installed. Where
+ * the device has the bucket already the last four come as a `failed` problem, and from the calls that need more than reading.
  */
 export async function openBucket(options: BucketOptions): Promise<Bucket> {
   checkSurroundings();
@@ -49,12 +51,12 @@ export class Bucket {
 
   /** The bucket's Gaia address. */
   get address(): string {
-    return this.session.host.address;
+    return this.session.known.address;
   }
 
   /** The id of this device among those of the bucket. */
   get device(): string {
-    return this.session.host.device;
+    return this.session.known.device;
   }
 
   /**
@@ -70,7 +72,7 @@ export class Bucket {
 
   /** Reads a file from this device, in its latest version. Undefined: there is none. */
   async get(path: string): Promise<BucketFile | undefined> {
-    const data = await this.session.call("read", path);
+    const data = await this.session.read(path);
     return data === undefined ? undefined : new BucketFile(path, data);
   }
 
@@ -85,7 +87,7 @@ export class Bucket {
 
   /** Lists the files whose path begins with `prefix`, in the order of their paths. */
   async list(prefix = ""): Promise<FileInfo[]> {
-    return this.session.call("list", prefix);
+    return this.session.list(prefix);
   }
 
   /**

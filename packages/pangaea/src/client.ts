@@ -1,6 +1,6 @@
 // A page's side: sends calls to whoever is the host, and again to the next one, until they are answered.
 
-import { PangaeaError, fromData, type ErrorData } from "./errors.js";
+import { PangaeaError, fromData, toData, type ErrorData } from "./errors.js";
 import type { HostPlace } from "./host.js";
 import {
   channelName, randomId,
@@ -13,6 +13,8 @@ import type { MergeInput, ReplicaEvent } from "./wasm.js";
 const PING_MS = 1_000;
 /** After so many questions without an answer the host counts as suspended. Counted, so that a machine that slept is not one. */
 const PINGS_MAX = 5;
+/** A page that has read its files itself starts its worker so much later. */
+const START_AFTER_MS = 50;
 /** So often the own worker is started again after it crashed. */
 const RESTARTS_MAX = 3;
 
@@ -57,6 +59,7 @@ export class Client {
   #ping: ReturnType<typeof setInterval> | undefined;
   #closed: (() => void) | undefined;
   #restarts = 0;
+  #startNow: (() => void) | undefined;
 
   constructor(options: Omit<HostOptions, "id">, events: ClientEvents) {
     this.#options = { ...options, id: this.#id };
@@ -75,8 +78,22 @@ export class Client {
     this.#watch();
   }
 
+  /** The same with the first call, or in a moment: a page that only reads needs the processor for itself until then. */
+  startLater(inWorker: boolean): void {
+    const start = () => {
+      clearTimeout(timer);
+      this.#startNow = undefined;
+      if (this.#end === undefined) {
+        this.start(inWorker).catch((thrown: unknown) => this.#told({ type: "broken", error: toData(thrown) }));
+      }
+    };
+    const timer = setTimeout(start, START_AFTER_MS);
+    this.#startNow = start;
+  }
+
   /** Calls the host; resolves when one has answered, however many there were in between. */
   call<K extends CallName>(call: K, ...args: Parameters<Calls[K]>): ReturnType<Calls[K]> {
+    this.#startNow?.();
     const answer = new Promise<unknown>((resolve, reject) => {
       if (this.#end !== undefined) {
         reject(this.#end);

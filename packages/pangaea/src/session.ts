@@ -1,14 +1,15 @@
 // A bucket that is open in this page: its client, what the page itself notices, and who listens.
 
 import { Client } from "./client.js";
+import { Early } from "./early.js";
 import { PangaeaError } from "./errors.js";
 import { Listeners, type Stop } from "./events.js";
 import type { KeptBucket } from "./kept.js";
 import { functionsOf, mergeWith, policyFile, POLICY_PATH } from "./policies.js";
 import type { CallName, Calls, HostMessage, HostOptions } from "./protocol.js";
-import { Memory, persistOnce, room, type Evicted, type Room } from "./storage.js";
+import { Memory, persistOnce, room, type Evicted, type Known, type Room } from "./storage.js";
 import type { BucketEvents, BucketOptions, Put } from "./types.js";
-import type { Edit, ReplicaEvent } from "./wasm.js";
+import type { Edit, FileData, FileInfo, ReplicaEvent } from "./wasm.js";
 
 /** How long events are collected before the status is told anew. */
 const STATUS_WAIT_MS = 100;
@@ -37,6 +38,11 @@ export class Session {
   #finishOpen: () => void = () => undefined;
   #failOpen: (error: PangaeaError) => void = () => undefined;
   #host: HostMessage | undefined;
+  /** Answers until there is a host. */
+  #early: Early | undefined;
+  #known: Known | undefined;
+  /** Edits that are not answered yet. */
+  #editing = 0;
   #evicted: Evicted | undefined;
   #status: ReturnType<typeof setTimeout> | undefined;
   #roomChecked_ms = 0;
@@ -61,11 +67,17 @@ export class Session {
     });
   }
 
-  /** Finds or becomes the host. */
+  /** Finds or becomes the host. Does not wait for it where this device has the bucket already. */
   async begin(): Promise<void> {
     const { worker, persist } = this.#options;
-    await this.#client.start(worker ?? typeof Worker === "function");
-    await this.#opened;
+    await this.#readEarly();
+    const inWorker = worker ?? typeof Worker === "function";
+    if (this.#early === undefined) {
+      await this.#client.start(inWorker);
+      await this.#opened;
+    } else {
+      this.#client.startLater(inWorker);
+    }
     this.#followPage();
     await this.#setPolicies();
     if (persist !== false) {
@@ -75,9 +87,25 @@ export class Session {
     this.#checkRoom();
   }
 
-  /** Who the host is; known once `begin` has resolved. */
-  get host(): HostMessage {
-    return this.#host as HostMessage;
+  /** Whose copy of which bucket this is; known once `begin` has resolved. */
+  get known(): Known {
+    return this.#known as Known;
+  }
+
+  /** Reads a file. */
+  async read(path: string): Promise<FileData | undefined> {
+    const found = await this.#reader?.file(path);
+    return found === undefined ? this.call("read", path) : found === "none" ? undefined : found;
+  }
+
+  /** Lists files. */
+  async list(prefix: string): Promise<FileInfo[]> {
+    return (await this.#reader?.list(prefix)) ?? this.call("list", prefix);
+  }
+
+  /** While an edit is under way, only the host knows whether a file is as it was or as it will be. */
+  get #reader(): Early | undefined {
+    return this.#editing === 0 ? this.#early : undefined;
   }
 
   /** What a service worker needs to open the bucket. */
@@ -96,6 +124,7 @@ export class Session {
       return [];
     }
     this.#memory.unsent(true);
+    this.#editing += 1;
     try {
       const versions = await this.call("edit", edits);
       return edits.flatMap(({ path }, index) => {
@@ -107,6 +136,8 @@ export class Session {
         this.listeners.tell("storage", { ...(await room()), short: true });
       }
       throw thrown;
+    } finally {
+      this.#editing -= 1;
     }
   }
 
@@ -123,6 +154,7 @@ export class Session {
   async close(): Promise<void> {
     this.#gone.abort();
     clearTimeout(this.#status);
+    this.#endEarly();
     await this.#client.close();
     this.listeners.tell("ended", new PangaeaError("closed", "the bucket was closed in this page; what was stored before is kept"));
   }
@@ -130,7 +162,10 @@ export class Session {
   #met(host: HostMessage): void {
     const isFirst = this.#host === undefined;
     this.#host = host;
-    const evicted = this.#memory.opened(host.device);
+    this.#endEarly();
+    const { address, device } = host;
+    this.#known = { address, device };
+    const evicted = this.#memory.opened(this.#known);
     if (evicted !== undefined) {
       this.#evicted = evicted;
       this.listeners.tell("evicted", evicted);
@@ -142,15 +177,33 @@ export class Session {
     this.#statusSoon();
   }
 
+  async #readEarly(): Promise<void> {
+    const known = this.#memory.known();
+    const early = known && (await Early.open(this.database));
+    if (known !== undefined && early !== undefined) {
+      this.#early = early;
+      this.#known = known;
+      this.#memory.opened(known);
+    }
+  }
+
+  #endEarly(): void {
+    this.#early?.close();
+    this.#early = undefined;
+  }
+
   #broken(error: PangaeaError): void {
+    this.#endEarly();
     this.#failOpen(error);
     this.listeners.tell("ended", error);
-    if (this.#host !== undefined) {
+    if (this.#known !== undefined) {
       this.listeners.tell("problem", { kind: "failed", code: error.code, message: error.message });
     }
   }
 
   #heard(event: ReplicaEvent): void {
+    // What a host tells of may not be in the database yet.
+    this.#endEarly();
     switch (event.kind) {
       case "changed":
         this.listeners.tell("change", { path: event.path });
@@ -233,7 +286,7 @@ export class Session {
     if (policies.length === 0) {
       return;
     }
-    const current = await this.call("read", POLICY_PATH);
+    const current = await this.read(POLICY_PATH);
     const text = policyFile(policies, current && new TextDecoder().decode(current.content));
     if (text !== undefined) {
       await this.edit([{ path: POLICY_PATH, content: new TextEncoder().encode(text), type: "application/json" }]);

@@ -50,44 +50,58 @@ export async function persistOnce(): Promise<void> {
   await storage.persist();
 }
 
+/** Whose copy of which bucket a database is. */
+export interface Known {
+  /** The bucket's Gaia address. */
+  address: string;
+  /** The id of this device. */
+  device: string;
+}
+
 /** Remembers, outside of IndexedDB, that a database was there. */
 export class Memory {
   readonly #name: string;
-  #device = "";
+  #known: Known | undefined;
 
   constructor(database: string) {
     this.#name = `pangaea:${database}`;
   }
 
-  /** Takes note of the device that the database has now. Tells when it had another one before: then it was taken away. */
-  opened(device: string): Evicted | undefined {
+  /** What the database was when it was last known to be there. */
+  known(): Known | undefined {
+    return this.#read();
+  }
+
+  /** Takes note of what the database is now. Tells when it was another device's before: then it was taken away. */
+  opened({ address, device }: Known): Evicted | undefined {
     const before = this.#read();
-    this.#device = device;
+    this.#known = { address, device };
     if (before?.device === device) {
       return undefined;
     }
     this.#write(false);
-    return before;
+    return before && { device: before.device, seen: before.seen, unsent: before.unsent };
   }
 
   /** Takes note of whether there are changes that the hub has not got. */
   unsent(unsent: boolean): void {
-    if (this.#device !== "" && this.#read()?.unsent !== unsent) {
+    if (this.#known !== undefined && this.#read()?.unsent !== unsent) {
       this.#write(unsent);
     }
   }
 
-  #read(): Evicted | undefined {
+  #read(): (Known & Evicted) | undefined {
     try {
-      const { device, seen, unsent } = JSON.parse(recall(this.#name) ?? "") as Partial<Evicted>;
-      return typeof device === "string" ? { device, seen: Number(seen), unsent: unsent === true } : undefined;
+      const { address, device, seen, unsent } = JSON.parse(recall(this.#name) ?? "") as Partial<Known & Evicted>;
+      const isWhole = typeof address === "string" && typeof device === "string";
+      return isWhole ? { address, device, seen: Number(seen), unsent: unsent === true } : undefined;
     } catch {
       return undefined;
     }
   }
 
   #write(unsent: boolean): void {
-    keep(this.#name, JSON.stringify({ device: this.#device, seen: Date.now(), unsent } satisfies Evicted));
+    keep(this.#name, JSON.stringify({ ...this.#known, seen: Date.now(), unsent }));
   }
 }
 
