@@ -1,11 +1,12 @@
 //! Turns the crank: stores what the engine wants stored, sends what it wants sent, hands in what
 //! came back, until nothing is left to do or nothing can be done.
 
-#[cfg(feature = "mirror")]
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::StreamExt;
+use futures_util::future::Either;
+use futures_util::future::select;
 use pangaea_core::engine::HubState;
 use pangaea_core::engine::Status;
 use pangaea_core::io::Request;
@@ -111,26 +112,48 @@ impl Replica {
         let overdue = self
             .dirty_since_ms
             .is_some_and(|since| now_ms - since.min(now_ms) > DIRTY_MS_MAX);
-        if self.running.is_empty() || overdue || self.dirty > DIRTY_ENTRIES_MAX {
+        if self.is_idle() || overdue || self.dirty > DIRTY_ENTRIES_MAX {
             let stored = self.save().await?;
             self.start_requests();
-            if self.running.is_empty() {
+            if self.is_idle() {
                 self.note_caught_up().await?;
                 // Planning may have changed something that must be stored before it goes on.
                 return Ok(stored || !self.engine.is_quiet(now_ms) && self.is_dirty());
             }
         }
-        let Some(first) = self.running.next().await else {
-            return Ok(false);
-        };
-        first
-            .into_iter()
-            .for_each(|completion| self.take(completion));
+        if self.arrived.is_empty() {
+            let Some(first) = self.running.next().await else {
+                return Ok(false);
+            };
+            self.arrived.extend(first);
+        }
         while let Some(Some(next)) = self.running.next().now_or_never() {
-            next.into_iter()
-                .for_each(|completion| self.take(completion));
+            self.arrived.extend(next);
+        }
+        while let Some(completion) = self.arrived.pop_front() {
+            self.take(completion);
         }
         Ok(true)
+    }
+
+    /// Whether no request is under way.
+    fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.arrived.is_empty()
+    }
+
+    /// Waits for the store, and goes on with requests meanwhile. Their answers are left for later: the engine takes what
+    /// was handed to the store for stored.
+    async fn meanwhile<T>(&mut self, mut storing: impl Future<Output = T> + Unpin) -> T {
+        while !self.running.is_empty() {
+            match select(storing, self.running.next()).await {
+                Either::Left((stored, _)) => return stored,
+                Either::Right((answers, rest)) => {
+                    self.arrived.extend(answers.into_iter().flatten());
+                    storing = rest;
+                }
+            }
+        }
+        storing.await
     }
 
     /// Remembers that everything of the hub has been here, when that is so for the first time.
@@ -247,7 +270,8 @@ impl Replica {
         if std::mem::take(&mut self.applied) {
             self.carrier.sync_folder().await?;
         }
-        self.carrier.store().commit(transaction).await?;
+        let store = Arc::clone(self.carrier.store());
+        self.meanwhile(store.commit(transaction)).await?;
         self.unsaved = None;
         if policy_changed {
             self.load_policy().await?;

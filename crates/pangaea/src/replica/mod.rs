@@ -38,6 +38,7 @@ use pangaea_core::version::ContentHash;
 use pangaea_core::version::DeviceId;
 
 use self::carry::Carrier;
+use self::carry::Completion;
 use self::carry::Running;
 use self::clean::SETTING_CLEANED;
 pub use self::drive::Progress;
@@ -113,6 +114,8 @@ pub struct Replica {
     engine: Engine,
     carrier: Arc<Carrier>,
     running: FuturesUnordered<Running>,
+    /// Answers that came while the store was waited for.
+    arrived: VecDeque<Completion>,
     /// What goes into the next transaction beside the engine's commit.
     extra: Transaction,
     /// A transaction that the store did not take yet.
@@ -191,6 +194,7 @@ impl Replica {
             engine,
             carrier: Arc::new(Carrier::new(parts)),
             running: FuturesUnordered::new(),
+            arrived: VecDeque::new(),
             extra,
             unsaved: None,
             dirty_since_ms: None,
