@@ -130,10 +130,11 @@ export class Database {
     return found;
   }
 
-  /** Writes everything or nothing, and once. Lists hold keys and values in turn; a value that is null removes its key. */
+  /** Writes everything or nothing, and once. Lists hold keys and values in turn, of entries four values; one that is null removes its key. */
   commit(rows) {
     const record = { by: this.owner.id };
-    for (const [name, value] of Object.entries(rows)) {
+    const made = { ...rows, entries: entry_rows(rows.entries), log: log_rows(rows.log) };
+    for (const [name, value] of Object.entries(made)) {
       if (value !== undefined && value.length > 0) record[name] = value;
     }
     return this.in_turn(() => this.append(record));
@@ -428,6 +429,22 @@ function rows_of(appended) {
     if (record.log !== undefined) put("log", key, record.log);
   }
   return [...rows.values()];
+}
+
+/** Paths and rows in turn, of paths, records, names of content and what is told of the file. */
+function entry_rows(flat) {
+  const rows = [];
+  for (let at = 0; at < flat.length; at += 4) {
+    const [record, names, file] = [flat[at + 1], flat[at + 2], flat[at + 3]];
+    rows.push(flat[at], record === null ? null : { record, contents: names === "" ? [] : names.split(" "), file });
+  }
+  return rows;
+}
+
+function log_rows(flat) {
+  const rows = [];
+  each(flat, (path, row) => rows.push({ path, row }));
+  return rows;
 }
 
 /** About how many bytes a transaction takes. */

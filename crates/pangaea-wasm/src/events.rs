@@ -18,6 +18,7 @@ use pangaea_core::state::Format;
 use pangaea_core::state::ProblemKind;
 use pangaea_core::state::Signing;
 use pangaea_core::state::is_reserved;
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 use wasm_bindgen::JsValue;
@@ -63,24 +64,73 @@ fn question(question: &Question) -> Value {
 
 /// A file of a list; none if this device does not have it.
 pub(crate) fn file(engine: &Engine, path: &FilePath, entry: &Entry) -> Option<Value> {
-    let mut found = stored_file(entry, engine.format_for(path))?;
+    let told = told(entry, engine.format_for(path))?;
+    let mut found = serde_json::to_value(told).ok()?;
     found["path"] = path.as_str().into();
     Some(found)
 }
 
-/// A file beside its path, if it is held as `held`.
-pub(crate) fn stored_file(entry: &Entry, held: Format) -> Option<Value> {
+/// What is told of a file beside its path.
+#[derive(Serialize)]
+pub(crate) struct Told<'a> {
+    size: u64,
+    #[serde(rename = "type")]
+    media_type: &'a str,
+    version: String,
+    modified: u64,
+    state: &'static str,
+    format: ToldFormat,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ToldProblem<'a>>,
+    /// In the store only: the key of its content, and whether the format is another one where a policy says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content: Option<&'a str>,
+    #[serde(rename = "isByPolicy", skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_by_policy: bool,
+}
+
+#[derive(Serialize)]
+struct ToldFormat {
+    encryption: &'static str,
+    signed: bool,
+    kind: &'static str,
+}
+
+#[derive(Serialize)]
+struct ToldProblem<'a> {
+    kind: &'static str,
+    message: &'a str,
+}
+
+/// What is told of a file that is held in this way; none if this device does not have it.
+pub(crate) fn told(entry: &Entry, format: Format) -> Option<Told<'_>> {
     let file = entry.local.file()?;
-    let mut found = json!({
-        "size": file.size,
-        "type": file.media_type.as_str(),
-        "version": file.version.to_string(),
-        "modified": file.version.clock.ms(),
-        "state": state(entry),
-        "format": format(held),
-    });
-    add_problem(&mut found, entry);
-    Some(found)
+    let kind = match format.kind {
+        ContentKind::Text => "text",
+        ContentKind::Bytes => "bytes",
+    };
+    Some(Told {
+        size: file.size,
+        media_type: file.media_type.as_str(),
+        version: file.version.to_string(),
+        modified: file.version.clock.ms(),
+        state: state(entry),
+        format: ToldFormat {
+            encryption: format.encryption.name(),
+            signed: format.signing == Signing::Signed,
+            kind,
+        },
+        problem: problem(entry),
+        content: None,
+        is_by_policy: false,
+    })
+}
+
+fn problem(entry: &Entry) -> Option<ToldProblem<'_>> {
+    entry.problem.as_ref().map(|problem| ToldProblem {
+        kind: problem_kind(problem.kind),
+        message: &problem.message,
+    })
 }
 
 /// Something that is not known to be on the hub; a delete has no size and no type.
@@ -91,26 +141,10 @@ pub(crate) fn unsent(engine: &Engine, path: &FilePath, entry: &Entry) -> Value {
     if let Some(pending) = &entry.pending {
         found["since"] = pending.since_ms.into();
     }
-    add_problem(&mut found, entry);
-    found
-}
-
-fn format(format: Format) -> Value {
-    json!({
-        "encryption": format.encryption.name(),
-        "signed": format.signing == Signing::Signed,
-        "kind": match format.kind {
-            ContentKind::Text => "text",
-            ContentKind::Bytes => "bytes",
-        },
-    })
-}
-
-fn add_problem(found: &mut Value, entry: &Entry) {
-    if let Some(problem) = &entry.problem {
-        found["problem"] =
-            json!({ "kind": problem_kind(problem.kind), "message": problem.message });
+    if let Some(problem) = problem(entry) {
+        found["problem"] = serde_json::to_value(problem).unwrap_or_default();
     }
+    found
 }
 
 pub(crate) fn state(entry: &Entry) -> &'static str {

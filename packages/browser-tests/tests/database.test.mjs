@@ -118,7 +118,7 @@ test('content that only appended rows name is not taken for garbage', async (t) 
     const applying = database.apply();
     await database.put_content('large', new Uint8Array([1, 2]));
     await database.put_content('unnamed', new Uint8Array([3]));
-    const entries = ['file', { record: new Uint8Array(), contents: ['large'] }];
+    const entries = ['file', new Uint8Array(), 'large', ''];
     await database.commit({ contents: [], entries, history: [], log: [], stamps: [], settings: [] });
     await database.collect([]);
     await applying;

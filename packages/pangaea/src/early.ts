@@ -15,7 +15,7 @@ type Told = Omit<FileInfo, "path"> & {
   /** The digest of its content, and the content's key. */
   content: string;
   /** The format is another one where a policy says so. */
-  isByPolicy: boolean;
+  isByPolicy?: boolean;
 };
 
 /** In `file` is what is told, as JSON; it is empty if the device does not have the file, and rows of older programs lack it. */
@@ -81,7 +81,7 @@ export class Early {
         }
         if (told !== "none" && path.startsWith(prefix) && !path.startsWith(RESERVED)) {
           const { content: _, isByPolicy: isIts, ...info } = told;
-          isByPolicy ||= isIts;
+          isByPolicy ||= isIts === true;
           files.push({ path, ...info });
         }
       }
