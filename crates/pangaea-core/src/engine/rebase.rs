@@ -138,9 +138,10 @@ impl Engine {
         }
     }
 
-    /// Makes the local state a successor of `earlier` and of all that this came from, in name and in
-    /// order. That is a new version: what the old name stands for may be known elsewhere, and never
-    /// changes.
+    /// Makes the local state a successor of `earlier` and of all that this came from. That is a new
+    /// version, unless it is one already: what the old name stands for may be known elsewhere, and never
+    /// changes. Nor does a name that says so need to be a greater one: where a clock is wrong it could not
+    /// be, and what was sent already would come as something new to who has deleted it since (I-2).
     fn succeed(&mut self, path: &FilePath, earlier: VersionId, before: &Ancestors, now_ms: u64) {
         self.observe(earlier.clock, now_ms);
         let Some(entry) = self.entries.get(path) else {
@@ -148,7 +149,7 @@ impl Engine {
         };
         let own = entry.local.version();
         let ancestors = entry.local.ancestors();
-        if own.is_some_and(|own| own > earlier) && ancestors.contains(&earlier) {
+        if ancestors.contains(&earlier) {
             return;
         }
         let newest = std::iter::once(earlier).chain(own);

@@ -323,3 +323,33 @@ fn a_delete_of_what_was_never_sent_remembers_what_was() {
         "it may show up yet: {local:?}"
     );
 }
+
+/// Another name would make something new of it to who has deleted it since.
+#[test]
+fn what_is_sent_again_keeps_its_name_also_by_a_clock_that_is_behind() {
+    let (mut harness, a) = (Harness::new(), path("a.txt"));
+    let theirs = remote("theirs", NOW + 10 * 365 * 24 * 60 * 60 * 1_000, &[]);
+    harness.list(vec![listed(&a, &theirs.tag)]);
+    let (fetch, _) = harness.ask();
+    harness.answer(fetch, Response::Fetched(Box::new(theirs.clone())));
+    let (apply, _) = harness.ask();
+    harness.answer(apply, Response::Applied);
+    let sent = harness.write(&a, "mine");
+    assert!(sent < theirs.version, "no such clock is followed");
+    let (push, _) = harness.ask();
+    harness.answer(push, unreachable_hub(None));
+    harness.engine.resume();
+    harness.list(Vec::new());
+    let (fetch, request) = harness.ask();
+    assert_eq!(request, Request::Fetch { path: a });
+    harness.answer(fetch, Response::Absent);
+    assert!(harness.next().is_none(), "the absence is stored first");
+    let (_, request) = harness.ask();
+    let Request::Push {
+        file, condition, ..
+    } = request
+    else {
+        panic!("{request:?}")
+    };
+    assert_eq!((file.version, condition), (sent, Condition::Create));
+}
