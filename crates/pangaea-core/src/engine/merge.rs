@@ -36,7 +36,6 @@ use crate::version::VersionId;
 /// Whether a conflict copy is in place.
 enum CopyState {
     There,
-    Unread,
     Impossible,
     ToMake(Box<Sending>),
 }
@@ -91,7 +90,8 @@ impl Engine {
         })
     }
 
-    /// Carries out a merge's result. The local state must be the one that was merged.
+    /// Carries out a merge's result. The local state must be the one that was merged. Where a copy is to be
+    /// kept, it waits for those that are there: one may be what would be made, or be about to go.
     pub(super) fn take_merged(&mut self, path: &FilePath, merged: Merged, now_ms: u64) -> Next {
         let Some(entry) = self.entries.get(path) else {
             return Next::Done;
@@ -103,13 +103,14 @@ impl Engine {
         let Some(theirs) = file_of(&remote) else {
             return Next::Again;
         };
+        if merged.copy.is_some() && self.has_unread_copies(path) {
+            return Next::Done;
+        }
         let merged = self.without_double(path, merged, &ours, &theirs);
         if let Some(side) = merged.copy {
             let loser = if side == Side::Ours { &ours } else { &theirs };
             match self.conflict_copy(path, loser, now_ms) {
                 CopyState::There => {}
-                // Its turn comes when they are read or made.
-                CopyState::Unread => return Next::Done,
                 CopyState::Impossible => return Next::Done,
                 CopyState::ToMake(sending) => return Next::Send(sending),
             }
@@ -166,9 +167,6 @@ impl Engine {
     fn conflict_copy(&mut self, path: &FilePath, loser: &LocalFile, now_ms: u64) -> CopyState {
         if self.has_copy(path, loser) {
             return CopyState::There;
-        }
-        if self.has_unread_copies(path) {
-            return CopyState::Unread;
         }
         // It is the version that lost, under another name: everybody who makes it makes the same. A
         // stand-in for a version does not name one content for ever.
@@ -261,10 +259,14 @@ impl Engine {
         if is_beside { keep_side(loser) } else { merged }
     }
 
-    /// Whether copies of `path` are on their way: one of them may be what would be made anew.
+    /// Whether copies of `path` are on their way: one of them may be what would be made anew. Or on their
+    /// way out: what is kept in those is not kept for long.
     pub(super) fn has_unread_copies(&self, path: &FilePath) -> bool {
         self.copies_beside(path).any(|(copy, entry)| {
-            let is_unread = matches!(entry.remote, Remote::Seen(_)) && entry.problem.is_none();
+            let is_unread = match &entry.remote {
+                Remote::Seen(_) | Remote::Missing | Remote::Absent => entry.problem.is_none(),
+                Remote::AsBase | Remote::File(_) => false,
+            };
             is_unread || self.busy.contains_key(copy)
         })
     }

@@ -235,3 +235,34 @@ fn what_is_kept_beside_the_file_does_not_take_its_place_too() {
     let (_, at, to) = copied(&mut harness);
     assert_eq!((at, to.content), (a, new("theirs").content));
 }
+
+/// What is kept in a copy that the hub has lost is kept no longer once that is believed.
+#[test]
+fn a_conflict_waits_for_the_copies_that_are_on_their_way_out() {
+    let (a, theirs) = (path("a.bin"), remote("theirs", NOW, &[]));
+    let gone = path("a (conflict 030303 2023-11-14 22.13.20.000Z).bin");
+    let mut harness = Harness::new();
+    harness.write_through(&gone, "theirs");
+    harness.write(&a, "mine");
+    let (push, _) = harness.ask();
+    harness.answer(push, Response::ConditionFailed(None));
+    let merge = merging(&mut harness, &theirs);
+    harness.list(vec![listed(&a, &theirs.tag)]);
+    let (fetch, request) = harness.ask();
+    assert_eq!(request, Request::Fetch { path: gone.clone() });
+    harness.answer(merge, Response::Merged(KEEP_OURS));
+    assert!(harness.next().is_none(), "the copy may go");
+    harness.answer(fetch, Response::Absent);
+    let (apply, request) = harness.ask();
+    assert!(
+        matches!(&request, Request::Apply { path, to: None, .. } if *path == gone),
+        "{request:?}"
+    );
+    harness.answer(apply, Response::Applied);
+    let (merge, request) = harness.ask();
+    assert!(matches!(request, Request::Merge { .. }), "{request:?}");
+    harness.answer(merge, Response::Merged(KEEP_OURS));
+    let (_, copy, kept) = copied(&mut harness);
+    assert_ne!(copy, gone);
+    assert_eq!(kept.content, new("theirs").content);
+}
