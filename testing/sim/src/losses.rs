@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use gaia::etag::ETag;
 use gaia::path::FilePath;
 use pangaea_core::plan::Condition;
+use pangaea_core::state::Base;
+use pangaea_core::version::ContentHash;
 use pangaea_core::version::DeviceId;
 
 use crate::content::Token;
@@ -125,8 +127,8 @@ impl World {
 
     /// Who reads a stock program's file while it is torn by an upload in place takes that for what the
     /// program wrote: what it lacks, the program seems to have taken out, and to have put in what the
-    /// upload brings.
-    pub(crate) fn note_torn_read(&mut self, call: &Call, reply: &Reply) {
+    /// upload brings. And where the whole bytes come again, they have the tag of what was read.
+    pub(crate) fn note_torn_read(&mut self, device: usize, call: &Call, reply: &Reply) {
         if let (Call::Get { path }, Reply::Object(object)) = (call, reply)
             && object.header.is_none()
             && object.tag != ETag::of(&object.bytes)
@@ -134,7 +136,29 @@ impl World {
             let (whole, torn) = (self.lines_at(path), tokens(&content(&object.bytes)));
             let doubtful = whole.symmetric_difference(&torn).copied();
             self.oracle.wipe(doubtful, Excuse::Torn);
+            let read = ContentHash::of(&content(&object.bytes));
+            let at = (device, path.clone());
+            self.torn_reads.insert((at, read), object.tag.clone());
         }
+    }
+
+    /// Whether what a device has is what it read of a file while that was torn, and the hub has the whole
+    /// bytes since, under the same tag.
+    pub(crate) fn is_torn_for_good(
+        &self,
+        number: usize,
+        path: &FilePath,
+        has: ContentHash,
+    ) -> bool {
+        let stored = self.devices[number].stored_entries().get(path);
+        let Some(Base::File(base)) = stored.map(|entry| &entry.base) else {
+            return false;
+        };
+        let read = self.torn_reads.get(&((number, path.clone()), base.content));
+        let there = self.hub.object(path);
+        base.content == has
+            && read == Some(&base.tag)
+            && there.is_some_and(|object| object.tag == base.tag)
     }
 
     /// A stock hub deletes whatever is there, also what came after the sender looked.

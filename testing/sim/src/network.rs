@@ -357,7 +357,7 @@ impl World {
         self.note_recurring(device, call);
         self.note_resent(call);
         let reply = self.hub.handle(call, slow, self.now_ms);
-        self.note_torn_read(call, &reply);
+        self.note_torn_read(device, call, &reply);
         self.mark(&[4, device as u64, self.hub.changes()]);
         self.note(|| format!("the hub gets from device {device}: {}", told(call)));
         if matches!(reply, Reply::Uploading(_)) {

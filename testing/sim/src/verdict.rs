@@ -43,7 +43,7 @@ impl World {
     }
 
     fn check_device(
-        &self,
+        &mut self,
         number: usize,
         on_hub: &Tree,
         stuck: &BTreeSet<FilePath>,
@@ -63,7 +63,7 @@ impl World {
                 status.pending
             ));
         }
-        let without = |tree: &Tree| {
+        let without = |tree: &Tree, stuck: &BTreeSet<FilePath>| {
             let mut tree = tree.clone();
             tree.retain(|path, _| !stuck.contains(path));
             tree
@@ -72,7 +72,15 @@ impl World {
         if tree != device.known() {
             return Err(format!("I-3: device {number}: folder and replica differ"));
         }
-        let (tree, on_hub) = (without(&tree), without(on_hub));
+        let (tree, on_hub) = (without(&tree, stuck), without(on_hub, stuck));
+        let torn = tree.iter().filter(|(path, content)| {
+            on_hub.get(*path) != Some(*content) && self.is_torn_for_good(number, path, **content)
+        });
+        let torn: BTreeSet<FilePath> = torn.map(|(path, _)| path.clone()).collect();
+        for _ in &torn {
+            self.oracle.excuse(Excuse::Torn);
+        }
+        let (tree, on_hub) = (without(&tree, &torn), without(&on_hub, &torn));
         if tree != on_hub {
             let told = |tree: &Tree| -> Vec<(String, Vec<Token>)> {
                 let files = tree.iter();

@@ -1,11 +1,14 @@
 //! Judges each request at the moment when a device makes it, by what its store holds then.
 
+use std::collections::BTreeSet;
+
 use gaia::path::FilePath;
 use pangaea_core::io::ListedFile;
 use pangaea_core::io::Request;
 use pangaea_core::io::Response;
 use pangaea_core::plan::Condition;
 use pangaea_core::state::ANCESTORS_MAX;
+use pangaea_core::state::Ancestors;
 use pangaea_core::state::Base;
 use pangaea_core::state::Local;
 use pangaea_core::state::LocalFile;
@@ -15,6 +18,7 @@ use pangaea_core::state::RemoteBody;
 use pangaea_core::version::ContentHash;
 use pangaea_core::version::VersionId;
 
+use crate::content::Token;
 use crate::content::tokens;
 use crate::device::Device;
 use crate::header::version_of;
@@ -36,6 +40,7 @@ impl World {
         for birth in self.devices[number].take_births() {
             self.lineage.note(birth);
         }
+        self.note_kept(number, request);
         let device = &self.devices[number];
         match request {
             Request::Merge {
@@ -50,13 +55,6 @@ impl World {
                     }
                     self.oracle.excuse(Excuse::Outdone);
                 }
-            }
-            Request::Merge {
-                path, ours, theirs, ..
-            } if self.is_backdated(device, path, theirs) => {
-                let bytes = self.contents.get(&ours.content);
-                let lines = bytes.map(|bytes| tokens(bytes)).unwrap_or_default();
-                self.oracle.note_backdated(path, lines);
             }
             Request::Apply { path, to, .. } => {
                 let told = |broken| format!("I-5: device {number}: {broken}");
@@ -140,20 +138,68 @@ impl World {
         ))
     }
 
-    /// Whether a version came after the device's base and does not say so: a stock program wrote in between,
-    /// and by the clock of its author it is older.
-    fn is_backdated(&self, device: &Device, path: &FilePath, theirs: &LocalFile) -> bool {
-        let entry = device.engine.entry(path);
-        let Some(base) = entry.and_then(|entry| entry.base.file()) else {
+    /// A device keeps what it has beside what it takes for unrelated or older, or sends what it kept from
+    /// such a delete.
+    fn note_kept(&mut self, number: usize, request: &Request) {
+        let device = &self.devices[number];
+        match request {
+            Request::Merge {
+                path,
+                ours,
+                theirs,
+                base: None,
+                ..
+            } => {
+                let base = device.engine.entry(path).and_then(|it| it.base.file());
+                let is_backdated = base.is_some_and(|base| {
+                    self.is_backdated(path, base.version, theirs.version, &theirs.ancestors)
+                });
+                let lines = self.lines_of(ours);
+                self.oracle.note_kept_unheard(path, &lines);
+                if is_backdated {
+                    self.oracle.note_backdated(path, lines);
+                }
+            }
+            Request::Push { path, file, .. } if self.is_kept_from_backdated(device, path, file) => {
+                self.oracle.note_backdated(path, self.lines_of(file));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a version came after another and does not say so: a stock program wrote in between, and by
+    /// the clock of its author it is older.
+    fn is_backdated(
+        &self,
+        path: &FilePath,
+        base: VersionId,
+        version: VersionId,
+        ancestors: &Ancestors,
+    ) -> bool {
+        let is_after = |it| first_at(&self.hub, path, it) > first_at(&self.hub, path, base);
+        let mut named = ancestors.as_slice().iter();
+        version <= base
+            && !ancestors.contains(&base)
+            && is_after(version)
+            && named.any(|it| it.device.is_foreign() && is_after(*it))
+    }
+
+    /// Whether a device sends what it kept from such a delete.
+    fn is_kept_from_backdated(&self, device: &Device, path: &FilePath, file: &LocalFile) -> bool {
+        let base = device.engine.entry(path).map(|entry| &entry.base);
+        let Some(Base::Gone {
+            version, ancestors, ..
+        }) = base
+        else {
             return false;
         };
-        let mut named = theirs.ancestors.as_slice().iter();
-        let is_after_stock =
-            named.any(|it| it.device.is_foreign() && it.clock >= base.version.clock);
-        theirs.version <= base.version
-            && is_after_stock
-            && !theirs.ancestors.contains(&base.version)
-            && first_at(&self.hub, path, theirs.version) > first_at(&self.hub, path, base.version)
+        let mut came_from = file.ancestors.as_slice().iter();
+        came_from.any(|it| it != version && self.is_backdated(path, *it, *version, ancestors))
+    }
+
+    fn lines_of(&self, file: &LocalFile) -> BTreeSet<Token> {
+        let bytes = self.contents.get(&file.content);
+        bytes.map(|bytes| tokens(bytes)).unwrap_or_default()
     }
 
     /// I-2: a tombstone stays for as long as was set, so that who was away learns of the delete. How

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use gaia::etag::ETag;
 use gaia::path::FilePath;
 use pangaea_core::check::check_invariants;
+use pangaea_core::version::ContentHash;
 
 use crate::content::Bytes;
 use crate::device::Chance;
@@ -96,6 +98,8 @@ pub(crate) struct World {
     pub(crate) replaced: BTreeSet<usize>,
     /// Paths that a stock program ever deleted: of what comes there again nobody can say whence.
     pub(crate) untraced: BTreeSet<FilePath>,
+    /// What devices read of files without a header while those were torn, and under which tag.
+    pub(crate) torn_reads: BTreeMap<((usize, FilePath), ContentHash), ETag>,
     /// Devices that were ever set up anew: for their names.
     pub(crate) evictions: u8,
     pub(crate) requests: u64,
@@ -158,6 +162,7 @@ impl World {
             deeds: BTreeMap::new(),
             replaced: BTreeSet::new(),
             untraced: BTreeSet::new(),
+            torn_reads: BTreeMap::new(),
             evictions: 0,
             requests: 0,
             is_healed: false,

@@ -74,7 +74,8 @@ pub enum Excuse {
     /// restored: once others' time stamps have moved its clock beyond that, it is its own past to it.
     Forgotten,
     /// A file stays torn: the writer of a cut upload lost its disk, or never comes back. Or a line is lost
-    /// of a stock program's file, or of the upload that tore it, which somebody read just then.
+    /// of a stock program's file, or of the upload that tore it, which somebody read just then. Or that one
+    /// keeps it: the whole bytes came again, under the tag that what was torn had.
     Torn,
     /// A line came back where the edit that dropped it crossed another edit of the file that did not
     /// have the line itself: what that one was merged with had it.
@@ -87,10 +88,12 @@ pub enum Excuse {
     /// A line came back that a delete took away, of which nothing is left on the hub, before the author
     /// of what it deleted had an answer; or before somebody heard of it who then found there what came a
     /// second time: a late duplicate, or what its author had no answer for; or a file that was made anew by who
-    /// knew nothing of the old one, and was emptied or deleted by who knew both.
+    /// knew nothing of the old one, and was emptied or deleted by who knew both, or met by who kept the old one
+    /// beside it.
     Untraced,
-    /// A line came back of what a device had when it heard of a successor that is older by the clock of
-    /// who made it, and came after what a stock program wrote in between: nothing tells that this was in between.
+    /// A line came back of what a device had when it heard of a successor, or of a delete, that is older by
+    /// the clock of who made it, and came after what a stock program wrote in between: nothing tells that this was
+    /// in between.
     Backdated,
     /// A file that was made anew is merged by the version before it: it names as many ancestors as it
     /// can, so nobody can tell that it is not one of them.
@@ -160,6 +163,7 @@ pub struct Oracle {
     revived: BTreeSet<FilePath>,
     untraced: BTreeMap<FilePath, BTreeSet<Token>>,
     unheard: BTreeMap<FilePath, BTreeSet<Token>>,
+    kept_unheard: BTreeMap<FilePath, BTreeSet<Token>>,
     backdated: BTreeMap<FilePath, BTreeSet<Token>>,
     rewound: BTreeSet<FilePath>,
     phantoms: u32,
@@ -272,7 +276,20 @@ impl Oracle {
         self.unheard.entry(path.clone()).or_default().extend(lines);
     }
 
-    /// What a device has at this path is kept beside a successor of it that looks older.
+    /// A device keeps these lines beside a file that it takes for unrelated. It has not heard yet that they
+    /// were deleted, if it did not know that before.
+    pub fn note_kept_unheard(&mut self, path: &FilePath, lines: &BTreeSet<Token>) {
+        let Some(unheard) = self.unheard.get(path) else {
+            return;
+        };
+        let kept = lines.intersection(unheard).copied();
+        self.kept_unheard
+            .entry(path.clone())
+            .or_default()
+            .extend(kept);
+    }
+
+    /// What a device has at this path is kept from a successor of it that looks older.
     pub fn note_backdated(&mut self, path: &FilePath, lines: BTreeSet<Token>) {
         self.blur();
         self.backdated
@@ -412,6 +429,7 @@ impl Oracle {
                 let crossed = others.clone().any(|(_, keeper)| !keeper.past.contains(id));
                 let untraced = self.untraced.get(path);
                 let unheard = self.unheard.get(path);
+                let kept_unheard = self.kept_unheard.get(path);
                 let backdated = self.backdated.get(path);
                 let excuse = if edit.sight == Sight::Unrecorded {
                     Excuse::Unrecorded
@@ -425,7 +443,9 @@ impl Oracle {
                     Excuse::Backdated
                 } else if self.is_doubtful((*id, edit), *token) {
                     Excuse::Doubtful
-                } else if edit.kept.is_empty() && unheard.is_some_and(|it| it.contains(token)) {
+                } else if edit.kept.is_empty() && unheard.is_some_and(|it| it.contains(token))
+                    || kept_unheard.is_some_and(|it| it.contains(token))
+                {
                     Excuse::Untraced
                 } else {
                     return Err(format!(
