@@ -29,7 +29,8 @@ const NAMES = ['pangaea', 'pouchdb', 'rxdb', 'dexie', 'remotestorage'];
 const SYNCING = new Set(['pangaea', 'pouchdb', 'rxdb']);
 /** remoteStorage.js needs minutes for what the others do in seconds. */
 const FEWER = { remotestorage: 10 };
-const REST_MS = 2_000;
+/** So long after the last write a visit ends. */
+const REST_MS = 4_000;
 const MEASURES = ['put p50', 'put p99', 'bulk put', 'cold sync', 'cold sync, encrypted', 'start'];
 /** What others can do as well: they store on their servers what they are given. */
 const PLAIN = [{ glob: 'docs/**', encryption: 'plain' }];

@@ -39,7 +39,7 @@ pub(crate) type Call = Box<dyn for<'a> FnOnce(&'a mut Driver) -> LocalBoxFuture<
 pub(crate) struct Driver {
     pub(crate) replica: Replica,
     hub: Arc<HttpHub>,
-    on_event: Rc<Function>,
+    on_events: Rc<Function>,
     /// How often the hub is asked, in milliseconds; 0: only when somebody says so.
     follow_ms: u64,
     factor: u64,
@@ -50,11 +50,11 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(replica: Replica, hub: Arc<HttpHub>, on_event: Function) -> Self {
+    pub(crate) fn new(replica: Replica, hub: Arc<HttpHub>, on_events: Function) -> Self {
         Self {
             replica,
             hub,
-            on_event: Rc::new(on_event),
+            on_events: Rc::new(on_events),
             follow_ms: 0,
             factor: 1,
             poll_at_ms: u64::MAX,
@@ -169,11 +169,15 @@ impl Driver {
     }
 
     fn tell_events(&mut self) {
+        let mut told = Vec::new();
         while let Some(event) = self.replica.poll_event() {
             if matches!(event, pangaea_core::io::Event::Changed { .. }) {
                 self.factor = 1;
             }
-            self.tell(&events::event(&event));
+            told.push(events::event(&event));
+        }
+        if !told.is_empty() {
+            self.tell(told);
         }
     }
 
@@ -184,7 +188,7 @@ impl Driver {
             // A failure costs nothing but space, and it is tried again at the next rest.
             drop(self.replica.clean(HISTORY_BYTES_MAX).await);
         }
-        self.tell(&json!({ "kind": "round", "left": left }));
+        self.tell(vec![json!({ "kind": "round", "left": left })]);
     }
 
     fn tell_failure(&self, error: &ReplicaError) {
@@ -192,15 +196,16 @@ impl Driver {
             ReplicaError::Store(error) => failure::code_of(error),
             _ => "damaged",
         };
-        self.tell(&json!({ "kind": "failed", "code": code, "message": error.to_string() }));
+        self.tell(vec![
+            json!({ "kind": "failed", "code": code, "message": error.to_string() }),
+        ]);
     }
 
-    fn tell(&self, event: &serde_json::Value) {
+    /// In one call: each takes its time, however little is told.
+    fn tell(&self, told: Vec<serde_json::Value>) {
+        let told = events::object(&told.into());
         // What a listener throws is the listener's own matter.
-        drop(
-            self.on_event
-                .call1(&JsValue::UNDEFINED, &events::object(event)),
-        );
+        drop(self.on_events.call1(&JsValue::UNDEFINED, &told));
     }
 }
 

@@ -57,7 +57,7 @@ impl Replica {
     /// what [`JsMerges`] asks.
     pub fn open(
         options: Object,
-        on_event: Function,
+        on_events: Function,
         merge: Function,
         merge_built_in: Function,
     ) -> Promise {
@@ -66,7 +66,7 @@ impl Replica {
             built_in: merge_built_in,
         };
         promise(Box::pin(async move {
-            let opened = Self::open_with(options, on_event, merges).await;
+            let opened = Self::open_with(options, on_events, merges).await;
             opened.map(JsValue::from)
         }))
     }
@@ -273,7 +273,7 @@ impl Replica {
 impl Replica {
     async fn open_with(
         options: Object,
-        on_event: Function,
+        on_events: Function,
         merges: JsMerges,
     ) -> Result<Self, JsValue> {
         let text = |name: &str| {
@@ -310,7 +310,7 @@ impl Replica {
         let replica = replica.map_err(|error| failure::of_replica(&error))?;
         let (address, device) = (replica.address().to_string(), replica.device().to_string());
         let (calls, receiver) = mpsc::unbounded_channel();
-        let driver = Driver::new(replica, hub, on_event);
+        let driver = Driver::new(replica, hub, on_events);
         wasm_bindgen_futures::spawn_local(driver.run(receiver));
         Ok(Self {
             calls,

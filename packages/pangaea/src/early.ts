@@ -10,6 +10,9 @@ const FORMAT = 1;
 /** Files of Pangaea's own are in no list. */
 const RESERVED = ".pangaea/";
 
+/** After a reading that took longer there is no other: much waits to be sorted, and the host will have it at hand. */
+const SLOW_MS = 50;
+
 /** What a row says of its file. */
 type Told = Omit<FileInfo, "path"> & {
   /** The digest of its content, and the content's key. */
@@ -32,6 +35,7 @@ type Store = keyof Appended;
 /** A database that a page reads. */
 export class Early {
   readonly #connection: IDBDatabase;
+  #isSlow = false;
 
   private constructor(connection: IDBDatabase) {
     this.#connection = connection;
@@ -96,10 +100,16 @@ export class Early {
 
   /** Looks at the database as it is at one moment. Undefined: that failed, and the host will meet the same and say what it is. */
   async #read<T>(work: (look: Look) => Promise<T>): Promise<T | undefined> {
+    if (this.#isSlow) {
+      return undefined;
+    }
+    const begun = performance.now();
     try {
       return await work(new Look(this.#connection));
     } catch {
       return undefined;
+    } finally {
+      this.#isSlow ||= performance.now() - begun > SLOW_MS;
     }
   }
 }

@@ -35,9 +35,9 @@ export async function loadEngine(address?: string): Promise<OpenReplica> {
   };
   return (
     options: OpenOptions,
-    onEvent: (event: ReplicaEvent) => void,
+    onEvents: (events: ReplicaEvent[]) => void,
     merge: (input: MergeInput) => Promise<Uint8Array | undefined>,
-  ) => Module.open(options, onEvent, merge, mergeBuiltIn) as Promise<Replica>;
+  ) => Module.open(options, onEvents, merge, mergeBuiltIn) as Promise<Replica>;
 }
 
 /** What a generated script begins with: it fetches its module and starts it. */

@@ -170,7 +170,7 @@ export class Host {
       ...(plain === undefined ? {} : { plain }),
       ...(association === undefined ? {} : { association }),
     };
-    return open(options, (event) => this.#tellEvent(event), (input) => this.#merges.ask(input));
+    return open(options, (events) => events.forEach((event) => this.#tellEvent(event)), (input) => this.#merges.ask(input));
   }
 
   #begin(replica: Replica): void {

@@ -168,6 +168,6 @@ export interface Replica {
 /** Opens a replica. `merge` that fails leaves the path undecided until the next `sync`. */
 export type OpenReplica = (
   options: OpenOptions,
-  onEvent: (event: ReplicaEvent) => void,
+  onEvents: (events: ReplicaEvent[]) => void,
   merge: (input: MergeInput) => Promise<Uint8Array | undefined>,
 ) => Promise<Replica>;
