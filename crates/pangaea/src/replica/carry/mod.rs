@@ -29,7 +29,9 @@ use pangaea_core::policy::Policy;
 use pangaea_core::state::LocalFile;
 use pangaea_core::state::ProblemKind;
 use pangaea_core::version::ContentHash;
+#[cfg(feature = "http")]
 use tokio::sync::Semaphore;
+#[cfg(feature = "http")]
 use tokio::sync::SemaphorePermit;
 
 use super::Merges;
@@ -95,8 +97,9 @@ impl Completion {
     }
 }
 
-/// Uploads under way may hold so many KiB of content in memory, or one of them more. Encryption makes up to three times as
+/// Uploads under way may hold so many KiB of content in memory, or one file that is larger. Encryption makes up to three times as
 /// much of it, and a browser gives a module 4 GiB at most.
+#[cfg(feature = "http")]
 const ROOM_KIB: u32 = 64 * 1024;
 
 /// Everything that requests need, shared by all that are under way.
@@ -119,6 +122,7 @@ pub(super) struct Carrier {
     /// Names on the hub that no path here can hold.
     unusable: Mutex<BTreeSet<String>>,
     /// Memory for content on its way to the hub, in KiB.
+    #[cfg(feature = "http")]
     room: Semaphore,
 }
 
@@ -137,6 +141,7 @@ impl Carrier {
             signed: Mutex::default(),
             has_listed: AtomicBool::new(false),
             unusable: Mutex::default(),
+            #[cfg(feature = "http")]
             room: Semaphore::new(ROOM_KIB as usize),
         }
     }
@@ -289,6 +294,7 @@ impl Carrier {
     }
 
     /// Waits until there is memory for a file of `size` bytes, for as long as what is returned lives.
+    #[cfg(feature = "http")]
     async fn room_for(&self, size: u64) -> Option<SemaphorePermit<'_>> {
         let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
         // It is never closed.

@@ -41,6 +41,7 @@ impl Carrier {
     ) -> Result<Response, Failure> {
         self.check_size(file, format).await?;
         // What is in files of its own is sent from there.
+        #[cfg(feature = "http")]
         let _room = match self.is_mirrored(path) {
             true => None,
             false => self.room_for(file.size).await,
