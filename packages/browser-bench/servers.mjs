@@ -1,12 +1,10 @@
 // What the contenders sync with, and the site that they run on: one origin, so that no browser asks for leave first.
 
 import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { extname, join, normalize } from 'node:path';
+import { extname } from 'node:path';
 
 const require = createRequire(import.meta.url);
-const packages = new URL('../', import.meta.url).pathname;
 const types = { '.js': 'text/javascript', '.wasm': 'application/wasm' };
 const PAGE = '<!doctype html><meta charset="utf-8"><title>A benchmark</title>';
 
@@ -30,14 +28,6 @@ export async function serve(bundles, documents) {
   application.use('/couch', require('express-pouchdb')(PouchDB, {
     mode: 'minimumForPouchDB', logPath: '/dev/null', inMemoryConfig: true,
   }));
-  application.use('/pangaea', async ({ path }, response) => {
-    try {
-      const body = await readFile(join(packages, 'pangaea', normalize(path)));
-      response.type(types[extname(path)] ?? 'application/octet-stream').send(body);
-    } catch {
-      response.status(404).end();
-    }
-  });
   const server = await new Promise((resolve) => {
     const listening = application.listen(0, '127.0.0.1', () => resolve(listening));
   });

@@ -128,7 +128,7 @@ impl SecretKey {
     }
 
     /// Checks a signature of this key's over a SHA-256 digest; either S is accepted. As
-    /// [`PublicKey::verify_digest`], and three times as fast: who knows the secret number d need not multiply
+    /// [`PublicKey::verify_digest`], in half the time: who knows the secret number d need not multiply
     /// the public point, since (z/s)G + (r/s)dG is one multiple of the generator, for which there are tables.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ test('what the page has put and is not stored yet is not hidden by what was ther
   const { hub, site, key, browser } = await world(t);
   const tab = await (await browser()).open(site.url);
   await openBucket(tab, { hub: hub.url, key });
-  await tab.evaluate(() => bucket.put('a.txt', 'old'));
+  const { version: old } = await tab.evaluate(() => bucket.put('a.txt', 'old'));
   const letGo = await comeBack(tab, site, { hub: hub.url, key });
   assert.equal(await soon(tab, "(await bucket.get('a.txt')).text()"), 'old');
   await tab.evaluate(() => {
@@ -99,6 +99,15 @@ test('what the page has put and is not stored yet is not hidden by what was ther
   letGo();
   assert.equal(await tab.evaluate(async () => (await bucket.get('a.txt')).text()), 'new');
   await tab.evaluate(() => putting);
+
+  const letGoAgain = await comeBack(tab, site, { hub: hub.url, key });
+  await tab.evaluate((version) => {
+    globalThis.restoring = bucket.restore('a.txt', version);
+  }, old);
+  assert.equal(await soon(tab, "(await bucket.get('a.txt')).text()"), 'waits');
+  letGoAgain();
+  assert.equal(await tab.evaluate(async () => (await bucket.get('a.txt')).text()), 'old');
+  await tab.evaluate(() => restoring);
 });
 
 test('how a file will be held is told early only where no policy decides it', async (t) => {

@@ -16,9 +16,14 @@ export async function databaseName(options: Pick<BucketOptions, "hub" | "key" | 
     throw new PangaeaError("bad-key", "the bucket's key is not 64 hex digits (or 66 that end in 01)");
   }
   const identity = `${hubAddress(hub)} ${key.slice(0, 64).toLowerCase()}`;
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(identity));
-  const short = [...new Uint8Array(digest, 0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `${database ?? "bucket"}-${short}`;
+  const digest = await digestOf(new TextEncoder().encode(identity));
+  return `${database ?? "bucket"}-${digest.slice(0, 16)}`;
+}
+
+/** SHA-256, as hex digits. */
+export async function digestOf(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", bytes as BufferSource);
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function hubAddress(hub: string): string {

@@ -3,6 +3,7 @@
 //
 // How the database is laid out is told in crates/pangaea-wasm: its stores in js/indexed-db.js, the rows in src/store.rs.
 
+import { digestOf } from "./database.js";
 import { POLICY_PATH } from "./policies.js";
 import type { FileData, FileInfo } from "./wasm.js";
 
@@ -196,11 +197,6 @@ async function encrypts(policy: Row, get: Look["get"]): Promise<boolean> {
   }
   const content = await get("contents", told.content);
   return !(content instanceof Uint8Array) || new TextDecoder().decode(content).includes("encryption");
-}
-
-async function digestOf(content: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", content as BufferSource);
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** The order of their bytes in UTF-8, which is that of their code points, as the host has it. */

@@ -16,6 +16,9 @@ const STATUS_WAIT_MS = 100;
 /** How often it is looked whether there is room, while something happens. */
 const ROOM_EVERY_MS = 60_000;
 
+/** The calls that change files. */
+const WRITING: ReadonlySet<CallName> = new Set<CallName>(["edit", "restore", "resolve"]);
+
 /** What is told inside the package as well. */
 interface SessionEvents extends BucketEvents {
   /** Another host answers: what happened in between may not have been told. */
@@ -41,8 +44,8 @@ export class Session {
   /** Answers until there is a host. */
   #early: Early | undefined;
   #known: Known | undefined;
-  /** Edits that are not answered yet. */
-  #editing = 0;
+  /** Calls that are not answered yet and change files. */
+  #writing = 0;
   #evicted: Evicted | undefined;
   #status: ReturnType<typeof setTimeout> | undefined;
   #roomChecked_ms = 0;
@@ -103,9 +106,9 @@ export class Session {
     return (await this.#reader?.list(prefix)) ?? this.call("list", prefix);
   }
 
-  /** While an edit is under way, only the host knows whether a file is as it was or as it will be. */
+  /** While a change is under way, only the host knows whether a file is as it was or as it will be. */
   get #reader(): Early | undefined {
-    return this.#editing === 0 ? this.#early : undefined;
+    return this.#writing === 0 ? this.#early : undefined;
   }
 
   /** What a service worker needs to open the bucket. */
@@ -115,7 +118,13 @@ export class Session {
 
   /** Has the host do something. */
   call<K extends CallName>(call: K, ...args: Parameters<Calls[K]>): ReturnType<Calls[K]> {
-    return this.#client.call(call, ...args);
+    const answer = this.#client.call(call, ...args);
+    if (WRITING.has(call)) {
+      this.#writing += 1;
+      const end = () => void (this.#writing -= 1);
+      answer.then(end, end);
+    }
+    return answer;
   }
 
   /** Stores edits, all of them or none. */
@@ -124,7 +133,6 @@ export class Session {
       return [];
     }
     this.#memory.unsent(true);
-    this.#editing += 1;
     try {
       const versions = await this.call("edit", edits);
       return edits.flatMap(({ path }, index) => {
@@ -136,8 +144,6 @@ export class Session {
         this.listeners.tell("storage", { ...(await room()), short: true });
       }
       throw thrown;
-    } finally {
-      this.#editing -= 1;
     }
   }
 

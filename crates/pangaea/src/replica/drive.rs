@@ -108,6 +108,7 @@ impl Replica {
     pub async fn turn(&mut self) -> Result<bool, ReplicaError> {
         let now_ms = self.carrier.time().now_ms();
         self.engine.handle_timeout(now_ms);
+        self.store_unsaved().await?;
         self.start_requests();
         let overdue = self
             .dirty_since_ms
@@ -181,6 +182,10 @@ impl Replica {
     }
 
     pub(super) fn start_requests(&mut self) {
+        if self.unsaved.is_some() {
+            // The engine takes it for stored. Nothing follows from it before it is.
+            return;
+        }
         let now_ms = self.carrier.time().now_ms();
         while let Some((id, request)) = self.engine.poll_request(now_ms) {
             #[cfg(feature = "mirror")]
@@ -241,10 +246,7 @@ impl Replica {
 
     /// Stores everything that is not stored yet. True: there was something.
     pub(super) async fn save(&mut self) -> Result<bool, ReplicaError> {
-        if let Some(unsaved) = self.unsaved.clone() {
-            self.carrier.store().commit(unsaved).await?;
-            self.unsaved = None;
-        }
+        self.store_unsaved().await?;
         let commit = self.engine.take_commit();
         let transaction = Transaction {
             commit,
@@ -259,23 +261,30 @@ impl Replica {
         if is_empty {
             return Ok(false);
         }
-        let policy_changed = transaction
-            .commit
-            .entries
-            .iter()
-            .any(|(path, _)| path.as_str() == POLICY_PATH);
-        // Kept until the store has it, should this future be dropped in the middle.
-        self.unsaved = Some(transaction.clone());
-        #[cfg(feature = "mirror")]
-        if std::mem::take(&mut self.applied) {
-            self.carrier.sync_folder().await?;
-        }
-        let store = Arc::clone(self.carrier.store());
-        self.meanwhile(store.commit(transaction)).await?;
-        self.unsaved = None;
-        if policy_changed {
-            self.load_policy().await?;
-        }
+        self.unsaved = Some(transaction);
+        self.store_unsaved().await?;
         Ok(true)
+    }
+
+    /// Stores what was to be stored, also if whoever waited for that gave up in the middle.
+    async fn store_unsaved(&mut self) -> Result<(), ReplicaError> {
+        if let Some(transaction) = self.unsaved.clone() {
+            let mut entries = transaction.commit.entries.iter();
+            self.has_new_policy |= entries.any(|(path, _)| path.as_str() == POLICY_PATH);
+            #[cfg(feature = "mirror")]
+            if self.applied {
+                self.carrier.sync_folder().await?;
+                self.applied = false;
+            }
+            let store = Arc::clone(self.carrier.store());
+            self.meanwhile(store.commit(transaction)).await?;
+            self.unsaved = None;
+        }
+        if self.has_new_policy {
+            let loaded = self.load_policy().await;
+            self.has_new_policy = false;
+            loaded?;
+        }
+        Ok(())
     }
 }

@@ -120,6 +120,8 @@ pub struct Replica {
     extra: Transaction,
     /// A transaction that the store did not take yet.
     unsaved: Option<Transaction>,
+    /// It changed the policy, which is not loaded yet.
+    has_new_policy: bool,
     /// Since when something waits to be stored, in milliseconds since 1970.
     dirty_since_ms: Option<u64>,
     /// How many entries wait to be stored, about.
@@ -162,15 +164,7 @@ impl Replica {
             Some(text) => text
                 .parse()
                 .map_err(|_| ReplicaError::Settings("the device id is not one"))?,
-            None => {
-                let mut id = [0; 8];
-                id.copy_from_slice(ids.get(..8).unwrap_or(&[0; 8]));
-                let device = DeviceId::from_random(id);
-                extra
-                    .settings
-                    .push((SETTING_DEVICE.to_owned(), Some(device.to_string())));
-                device
-            }
+            None => new_device(ids, &mut extra),
         };
         let seed = seed
             .iter()
@@ -197,6 +191,7 @@ impl Replica {
             arrived: VecDeque::new(),
             extra,
             unsaved: None,
+            has_new_policy: false,
             dirty_since_ms: None,
             dirty: 0,
             #[cfg(feature = "mirror")]
@@ -267,6 +262,16 @@ impl Replica {
         }
         Ok(())
     }
+}
+
+/// An id of its own for a new replica, and the setting that keeps it.
+fn new_device(random: &[u8], extra: &mut Transaction) -> DeviceId {
+    let mut id = [0; 8];
+    id.copy_from_slice(random.get(..8).unwrap_or(&[0; 8]));
+    let device = DeviceId::from_random(id);
+    let setting = (SETTING_DEVICE.to_owned(), Some(device.to_string()));
+    extra.settings.push(setting);
+    device
 }
 
 fn options_for(parts: &Parts, device: DeviceId, seed: u64, identity: &Bytes) -> Options {

@@ -15,7 +15,7 @@ use pangaea::replica::BuiltInMerges;
 use pangaea::replica::Parts;
 use pangaea::replica::Replica;
 use pangaea::replica::RoundEnd;
-use pangaea::store::memory::MemoryStore;
+use pangaea::store::Store;
 use pangaea::store::sqlite::SqliteStore;
 use pangaea::time::SystemTime;
 use pangaea_hub::Hub;
@@ -101,11 +101,11 @@ fn hub_config(hub_url: &str, key: &SecretKey) -> HttpHubConfig {
 }
 
 /// A device without disk or folder: everything that it has is in memory.
-pub async fn in_memory(hub: Arc<dyn pangaea::hub::Hub>) -> Replica {
+pub async fn in_memory(store: Arc<dyn Store>, hub: Arc<dyn pangaea::hub::Hub>) -> Replica {
     let mut random = [0; 48];
     getrandom(&mut random);
     let parts = Parts {
-        store: Arc::new(MemoryStore::default()),
+        store,
         hub,
         time: Arc::new(SystemTime),
         key: SecretKey::from_hex(KEY).unwrap(),

@@ -1,23 +1,12 @@
 //! What two people who edit offline expect to find afterwards.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use gaia::etag::ETag;
-use gaia::hub_info::HubInfo;
 use gaia::path::FilePath;
 use pangaea::body::Body;
 use pangaea::hub::Hub;
 use pangaea::hub::HubBody;
-use pangaea::hub::HubError;
-use pangaea::hub::HubListing;
 use pangaea::hub::HubOutcome;
-use pangaea::hub::HubRead;
-use pangaea::hub::http::HttpHub;
 use pangaea::replica::EditError;
 use pangaea::replica::RoundEnd;
 use pangaea::store::RowQuery;
@@ -29,7 +18,6 @@ use pangaea_core::state::ProblemKind;
 
 use crate::devices::Device;
 use crate::devices::World;
-use crate::devices::in_memory;
 use crate::devices::settle;
 
 async fn pair() -> (World, Device, Device) {
@@ -328,74 +316,4 @@ async fn what_a_damaged_store_cannot_give_is_not_called_absent() {
     let other = FilePath::parse("other.txt").unwrap();
     let error = device.read(&other).await.map(drop).unwrap_err();
     assert!(matches!(error, EditError::Absent { .. }), "{error}");
-}
-
-/// A hub that counts how much content is on its way to it.
-struct Counting {
-    hub: HttpHub,
-    bytes: AtomicUsize,
-    most: AtomicUsize,
-}
-
-#[async_trait]
-impl Hub for Counting {
-    async fn info(&self) -> Result<HubInfo, HubError> {
-        self.hub.info().await
-    }
-
-    async fn list(&self) -> Result<HubListing, HubError> {
-        self.hub.list().await
-    }
-
-    async fn read(&self, path: &FilePath) -> Result<Option<HubRead>, HubError> {
-        self.hub.read(path).await
-    }
-
-    async fn write(
-        &self,
-        path: &FilePath,
-        content_type: &str,
-        body: HubBody,
-        condition: &Condition,
-    ) -> Result<HubOutcome, HubError> {
-        let size = match &body {
-            HubBody::Bytes(bytes) => bytes.len(),
-            HubBody::Stream { .. } => 0,
-        };
-        let now = self.bytes.fetch_add(size, Ordering::SeqCst) + size;
-        self.most.fetch_max(now, Ordering::SeqCst);
-        let outcome = self.hub.write(path, content_type, body, condition).await;
-        self.bytes.fetch_sub(size, Ordering::SeqCst);
-        outcome
-    }
-
-    async fn delete(&self, path: &FilePath, tag: &ETag) -> Result<HubOutcome, HubError> {
-        self.hub.delete(path, tag).await
-    }
-}
-
-/// A phone's pictures of a week without a network: all at once they would not fit into memory.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_files_wait_for_room_in_memory() {
-    const SIZE: usize = 15 * 1024 * 1024;
-    let world = World::new().await;
-    let hub = Arc::new(Counting {
-        hub: world.hub_client(),
-        bytes: AtomicUsize::new(0),
-        most: AtomicUsize::new(0),
-    });
-    let mut device = in_memory(Arc::clone(&hub) as Arc<dyn Hub>).await;
-    for number in 0..12_u8 {
-        let path = FilePath::parse(&format!("{number}.jpg")).unwrap();
-        let picture = Bytes::from(vec![number; SIZE]);
-        device.write(&path, picture, None).await.unwrap();
-    }
-    let end = device.round(&mut |_| {}).await.unwrap();
-    assert_eq!(end, RoundEnd::Complete);
-    let most = hub.most.load(Ordering::SeqCst);
-    // Encrypted, and then in letters, each is a third longer.
-    assert!(
-        (SIZE..64 * 1024 * 1024 * 4 / 3 + SIZE).contains(&most),
-        "{most}"
-    );
 }
